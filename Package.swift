@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target of ours: Swift 6 mode, each unsafe expression spelled out, no warnings.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// A library target: its name, what it may import, and nothing else. The arrows point one way:
+/// `zlh-edge` at the top, `Wire` at the bottom.
+func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The Swift Testing suite of one library.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
+        resources: resources, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "zlh-edge",
+    products: [.executable(name: "zlh-edge", targets: ["zlh-edge"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // C, each behind one Swift target.
+        .target(name: "CLinux"),
+        .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+
+        // Bytes and pure values.
+        library("Wire"),
+        library("Routing", ["Wire"]),
+        library("Limits", ["Wire"]),
+        library("Observe", ["Wire"]),
+        library("Identity", ["COpenSSL", "Wire"]),
+        library("Config", ["Routing", "Wire", "Yams"]),
+
+        // The loop and its streams.
+        library("Reactor", ["CLinux"]),
+        library("TLS", ["COpenSSL", "Wire"]),
+        library("Transport", ["Reactor", "TLS", "Wire"]),
+
+        // What the program does.
+        library("Gateway", ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"]),
+        library("LocalServer", ["Reactor", "Wire"]),
+        library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
+        .executableTarget(
+            name: "zlh-edge",
+            dependencies: [
+                "Config", "Demo", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
+                "TLS", "Transport", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        tests(of: "Wire"),
+        tests(of: "Routing"),
+        tests(of: "Limits"),
+        tests(of: "Observe"),
+        tests(of: "Identity", ["Wire"]),
+        tests(of: "Config", ["Routing", "Wire"]),
+        tests(of: "Reactor"),
+        tests(of: "TLS", ["Wire"]),
+        tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
+        tests(of: "LocalServer", ["Reactor"]),
+    ]
+)

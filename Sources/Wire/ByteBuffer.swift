@@ -1,0 +1,252 @@
+/// A growable run of bytes with a read end and a write end: bytes are appended at the tail and consumed at the head.
+///
+/// It holds memory only while it holds bytes worth keeping: a connection takes a block from its loop's `BlockPool`
+/// when something arrives and gives it back, by `recycle(into:)`, when everything was consumed. It belongs to one
+/// connection and so to one thread.
+@safe
+public struct ByteBuffer: ~Copyable {
+    @usableFromInline var base: UnsafeMutablePointer<UInt8>?
+    /// Bytes of storage; 0 when none is held.
+    public private(set) var capacity: Int
+    @usableFromInline var head: Int
+    @usableFromInline var tail: Int
+
+    /// An empty buffer without storage.
+    public init() {
+        unsafe base = nil
+        capacity = 0
+        head = 0
+        tail = 0
+    }
+
+    /// An empty buffer with storage of its own for `capacity` bytes.
+    public init(capacity: Int) {
+        precondition(capacity > 0)
+        unsafe base = .allocate(capacity: capacity)
+        self.capacity = capacity
+        head = 0
+        tail = 0
+    }
+
+    deinit {
+        unsafe base?.deallocate()
+    }
+
+    /// Readable bytes.
+    @inlinable public var count: Int { tail - head }
+
+    /// Whether nothing is readable.
+    @inlinable public var isEmpty: Bool { tail == head }
+
+    /// Bytes that `append` takes without growing.
+    @inlinable public var room: Int { capacity - tail }
+
+    /// Lends the readable bytes.
+    @inlinable
+    public borrowing func withReadable<R: ~Copyable, E: Error>(
+        _ body: (borrowing Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        let bytes = unsafe UnsafeBufferPointer(start: base.map { unsafe UnsafePointer($0 + head) }, count: tail - head)
+        return try unsafe body(bytes.span)
+    }
+
+    /// Lends the readable bytes for changing in place.
+    @inlinable
+    public mutating func withMutableReadable<R: ~Copyable, E: Error>(
+        _ body: (inout MutableSpan<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        let bytes = unsafe UnsafeMutableBufferPointer(start: base.map { unsafe $0 + head }, count: tail - head)
+        var span = unsafe bytes.mutableSpan
+        return try body(&span)
+    }
+
+    /// Lends the free space behind the readable bytes; what `body` initialises becomes readable.
+    @inlinable
+    public mutating func withWritable<R: ~Copyable, E: Error>(
+        _ body: (inout OutputSpan<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        let free = unsafe UnsafeMutableBufferPointer(start: base.map { unsafe $0 + tail }, count: capacity - tail)
+        var output = unsafe OutputSpan(buffer: free, initializedCount: 0)
+        defer {
+            tail += unsafe output.finalize(for: free)
+            output = OutputSpan()
+        }
+        return try body(&output)
+    }
+
+    /// Drops the first `count` readable bytes.
+    @inlinable
+    public mutating func consume(_ count: Int) {
+        precondition(count >= 0 && count <= tail - head)
+        head += count
+        if head == tail {
+            head = 0
+            tail = 0
+        }
+    }
+
+    /// Drops the last `count` readable bytes.
+    @inlinable
+    public mutating func dropLast(_ count: Int) {
+        precondition(count >= 0 && count <= tail - head)
+        tail -= count
+    }
+
+    /// Drops all bytes and keeps the storage.
+    @inlinable
+    public mutating func removeAll() {
+        head = 0
+        tail = 0
+    }
+
+    /// Makes room for at least `count` more bytes, moving or growing as needed.
+    @inlinable
+    public mutating func reserve(_ count: Int) {
+        if capacity - tail < count { makeRoom(count) }
+    }
+
+    @usableFromInline
+    mutating func makeRoom(_ count: Int) {
+        let used = tail - head
+        if capacity - used >= count, let base = unsafe base {
+            unsafe base.update(from: base + head, count: used)
+        } else {
+            var wanted = max(capacity, 256)
+            while wanted - used < count { wanted *= 2 }
+            let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted)
+            if let base = unsafe base {
+                unsafe grown.update(from: base + head, count: used)
+                unsafe base.deallocate()
+            }
+            unsafe base = unsafe grown
+            capacity = wanted
+        }
+        head = 0
+        tail = used
+    }
+
+    /// Appends one byte.
+    @inlinable
+    public mutating func append(_ byte: UInt8) {
+        reserve(1)
+        unsafe base.unsafelyUnwrapped[tail] = byte
+        tail += 1
+    }
+
+    /// Appends a copy of `bytes`.
+    @inlinable
+    public mutating func append(_ bytes: borrowing Span<UInt8>) {
+        let count = bytes.count
+        if count == 0 { return }
+        reserve(count)
+        unsafe bytes.withUnsafeBufferPointer { source in
+            unsafe (base.unsafelyUnwrapped + tail).update(from: source.baseAddress.unsafelyUnwrapped, count: count)
+        }
+        tail += count
+    }
+
+    /// Appends the bytes of `bytes[range]`.
+    @inlinable
+    public mutating func append(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) {
+        append(bytes.extracting(range))
+    }
+
+    /// Appends literal text.
+    @inlinable
+    public mutating func append(_ text: StaticString) {
+        let count = text.utf8CodeUnitCount
+        if count == 0 { return }
+        reserve(count)
+        unsafe (base.unsafelyUnwrapped + tail).update(from: text.utf8Start, count: count)
+        tail += count
+    }
+
+    /// Appends the UTF-8 of `text`. Not for the data path.
+    public mutating func append(text: String) {
+        append(text.utf8Span.span)
+    }
+
+    /// Appends `value` in decimal.
+    @inlinable
+    public mutating func append(decimal value: UInt64) {
+        reserve(20)
+        var digits = 1
+        var rest = value / 10
+        while rest != 0 {
+            digits += 1
+            rest /= 10
+        }
+        rest = value
+        var at = tail + digits
+        repeat {
+            at -= 1
+            unsafe base.unsafelyUnwrapped[at] = UInt8(truncatingIfNeeded: rest % 10) + 0x30
+            rest /= 10
+        } while rest != 0
+        tail += digits
+    }
+
+    /// Appends `value` in lower-case hexadecimal, without leading zeros unless `digits` asks for them.
+    @inlinable
+    public mutating func append(hex value: UInt64, digits: Int = 0) {
+        reserve(16)
+        let needed = max(1, (64 - value.leadingZeroBitCount + 3) / 4, digits)
+        for place in 0..<needed {
+            let nibble = UInt8(truncatingIfNeeded: value >> UInt64((needed - 1 - place) * 4)) & 15
+            unsafe base.unsafelyUnwrapped[tail + place] = nibble &+ (nibble < 10 ? 0x30 : 0x57)
+        }
+        tail += needed
+    }
+
+    /// Gives the storage back to `pool` when nothing is readable, and moves a small remainder out of a large block,
+    /// so that a connection that waits holds no more than it must.
+    @inlinable
+    public mutating func recycle(into pool: BlockPool) {
+        if unsafe base != nil { settle(pool) }
+    }
+
+    @usableFromInline
+    mutating func settle(_ pool: BlockPool) {
+        let used = tail - head
+        if used == 0 {
+            if let base = unsafe base { unsafe pool.give(base, capacity) }
+            unsafe base = nil
+            capacity = 0
+        } else if capacity >= BlockPool.small && used <= BlockPool.small / 8 {
+            var kept = ByteBuffer(capacity: max(used, 64))
+            withReadable { kept.append($0) }
+            if let base = unsafe base { unsafe pool.give(base, capacity) }
+            unsafe base = nil
+            capacity = 0
+            swap(&self, &kept)
+        }
+        if isEmpty {
+            head = 0
+            tail = 0
+        }
+    }
+
+    /// Makes room for at least `count` more bytes with a block of `pool`, unless there is room already.
+    @inlinable
+    public mutating func reserve(_ count: Int, from pool: BlockPool) {
+        if capacity - tail < count { makeRoom(count, pool) }
+    }
+
+    @usableFromInline
+    mutating func makeRoom(_ count: Int, _ pool: BlockPool) {
+        let used = tail - head
+        if capacity - used >= count {
+            makeRoom(count)
+            return
+        }
+        let (block, size) = unsafe pool.take(used + count)
+        if let base = unsafe base {
+            unsafe block.update(from: base + head, count: used)
+            unsafe pool.give(base, capacity)
+        }
+        unsafe base = unsafe block
+        capacity = size
+        head = 0
+        tail = used
+    }
+}

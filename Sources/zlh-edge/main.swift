@@ -1,0 +1,4 @@
+import ArgumentParser
+
+struct X: ParsableCommand { mutating func run() {} }
+X.main()

@@ -21,6 +21,9 @@ public struct AcceptedSocket: ~Copyable {
     public let low: UInt64
     /// The peer's port.
     public let port: UInt16
+
+    /// Hands the connection over.
+    public consuming func takeDescriptor() -> FileDescriptor { descriptor }
 }
 
 /// The system calls on TCP sockets, each wrapped once. *Would block* is a result; an interrupted call is repeated.
@@ -89,7 +92,7 @@ public enum Socket {
         unsafe output.withUnsafeMutableBufferPointer { buffer, initialized in
             while true {
                 let room = buffer.count - initialized
-                let moved = unsafe recv(socket.raw, buffer.baseAddress.map { unsafe $0 + initialized }, room, 0)
+                let moved = unsafe recv(socket.raw, buffer.baseAddress.map { unsafe $0 + initialized }, room, flags)
                 if moved >= 0 {
                     initialized += moved
                     return .moved(moved)

@@ -28,7 +28,9 @@ public final class BlockPool {
     }
 
     deinit {
-        for unsafeblock in unsafe free.small + free.medium + free.large { unsafe block.deallocate() }
+        while let block = unsafe free.small.popLast() ?? free.medium.popLast() ?? free.large.popLast() {
+            unsafe block.deallocate()
+        }
     }
 
     /// A block of at least `count` bytes and its true size.

@@ -1,0 +1,74 @@
+/// Comparing runs of bytes with each other and with literals.
+public enum HTTPSpan {
+    /// Whether both hold the same bytes.
+    public static func equal(_ a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>) -> Bool {
+        let count = a.count
+        guard count == b.count else { return false }
+        for at in 0..<count where a[at] != b[at] { return false }
+        return true
+    }
+
+    /// Whether `bytes` are those of the literal.
+    public static func equal(_ bytes: borrowing Span<UInt8>, _ text: StaticString) -> Bool {
+        bytes.count == text.utf8CodeUnitCount && hasPrefix(bytes, text)
+    }
+
+    /// Whether both are the same but for the case of ASCII letters.
+    public static func equalsIgnoringCase(_ a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>) -> Bool {
+        let count = a.count
+        guard count == b.count else { return false }
+        for at in 0..<count where Byte.lowered(a[at]) != Byte.lowered(b[at]) { return false }
+        return true
+    }
+
+    /// Whether `bytes` are those of the literal but for the case of ASCII letters.
+    public static func equalsIgnoringCase(_ bytes: borrowing Span<UInt8>, _ text: StaticString) -> Bool {
+        bytes.count == text.utf8CodeUnitCount && hasPrefixIgnoringCase(bytes, text)
+    }
+
+    /// Whether `bytes` begin with the literal.
+    public static func hasPrefix(_ bytes: borrowing Span<UInt8>, _ text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard bytes.count >= count else { return false }
+        let literal = unsafe UnsafeBufferPointer(start: text.utf8Start, count: count)
+        for at in 0..<count where unsafe bytes[at] != literal[at] { return false }
+        return true
+    }
+
+    /// Whether `bytes` begin with the literal, but for the case of ASCII letters.
+    public static func hasPrefixIgnoringCase(_ bytes: borrowing Span<UInt8>, _ text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard bytes.count >= count else { return false }
+        let literal = unsafe UnsafeBufferPointer(start: text.utf8Start, count: count)
+        for at in 0..<count where unsafe Byte.lowered(bytes[at]) != Byte.lowered(literal[at]) { return false }
+        return true
+    }
+
+    /// Whether any byte is a control, the tab included.
+    public static func hasControl(_ bytes: borrowing Span<UInt8>) -> Bool {
+        for at in 0..<bytes.count where bytes[at] < 0x20 || bytes[at] == 0x7f { return true }
+        return false
+    }
+
+    /// `range` without the spaces and tabs at its ends.
+    public static func trimmed(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+        var start = range.lowerBound
+        var end = range.upperBound
+        while start < end, Byte.isSpaceOrTab(bytes[start]) { start &+= 1 }
+        while end > start, Byte.isSpaceOrTab(bytes[end &- 1]) { end &-= 1 }
+        return start..<end
+    }
+
+    /// The position of `byte` in `range`, or its end.
+    static func find(_ byte: UInt8, in bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> Int {
+        var at = range.lowerBound
+        let end = range.upperBound
+        while at &+ 8 <= end {
+            let hits = Word.equal(Word.load(bytes, at), byte)
+            if hits != 0 { return at &+ Word.first(hits) }
+            at &+= 8
+        }
+        while at < end, bytes[at] != byte { at &+= 1 }
+        return at
+    }
+}

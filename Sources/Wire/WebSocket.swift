@@ -1,0 +1,35 @@
+/// Constants of RFC 6455.
+public enum WebSocket {
+    /// What `Sec-WebSocket-Accept` hashes behind the key (section 1.3).
+    public static let guid: StaticString = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+    /// A frame's kind (section 5.2).
+    public enum Opcode: UInt8, Sendable, CaseIterable {
+        case continuation = 0
+        case text = 1
+        case binary = 2
+        case close = 8
+        case ping = 9
+        case pong = 10
+    }
+}
+
+/// A close frame of the gateway's own.
+public enum WebSocketClose {
+    /// Session ended or revoked.
+    public static let policy: UInt16 = 1008
+    /// The route went away or changed.
+    public static let serviceRestart: UInt16 = 1012
+    /// The gateway drains.
+    public static let goingAway: UInt16 = 1001
+
+    /// Appends a close frame as a server sends it, unmasked. `reason` is UTF-8 and at most 123 bytes (section 5.5).
+    public static func append(code: UInt16, reason: StaticString, to output: inout ByteBuffer) {
+        precondition(reason.utf8CodeUnitCount <= 123)
+        output.append(0x80 | WebSocket.Opcode.close.rawValue)
+        output.append(UInt8(truncatingIfNeeded: reason.utf8CodeUnitCount + 2))
+        output.append(UInt8(truncatingIfNeeded: code >> 8))
+        output.append(UInt8(truncatingIfNeeded: code))
+        output.append(reason)
+    }
+}

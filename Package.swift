@@ -29,11 +29,11 @@ let package = Package(
     products: [.executable(name: "zlh-edge", targets: ["zlh-edge"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // C, each behind one Swift target.
         .target(name: "CLinux"),
+        .target(name: "CYAML", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // Bytes and pure values.
@@ -42,7 +42,7 @@ let package = Package(
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
         library("Identity", ["COpenSSL", "Wire"]),
-        library("Config", ["Routing", "Wire", "Yams"]),
+        library("Config", ["CYAML", "Routing", "Wire"]),
 
         // The loop and its streams.
         library("Reactor", ["CLinux"]),

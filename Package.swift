@@ -18,10 +18,11 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 }
 
 /// The Swift Testing suite of one library.
-func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+/// `files` are read where they lie.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], files: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
-        resources: resources, swiftSettings: strict)
+        exclude: files, swiftSettings: strict)
 }
 
 let package = Package(
@@ -63,11 +64,11 @@ let package = Package(
             swiftSettings: strict),
 
         tests(of: "Wire"),
-        tests(of: "Routing"),
+        tests(of: "Routing", ["Wire"]),
         tests(of: "Limits"),
         tests(of: "Observe"),
         tests(of: "Identity", ["Wire"]),
-        tests(of: "Config", ["Routing", "Wire"]),
+        tests(of: "Config", ["CYAML", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor"),
         tests(of: "TLS", ["Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),

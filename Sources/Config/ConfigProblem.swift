@@ -52,31 +52,35 @@ final class ProblemList {
 
     var isEmpty: Bool { problems.isEmpty }
 
-    func error(_ line: Int, _ message: String) {
+    /// Messages past the bound are not even made: finding the nearest key for a million unknown ones takes minutes.
+    func error(_ line: Int, _ message: @autoclosure () -> String) {
         guard problems.count < Self.most else {
             unlisted += 1
             return
         }
-        problems.append(ConfigProblem(file: file, line: line, message: message))
+        problems.append(ConfigProblem(file: file, line: line, message: message()))
     }
 
-    func warning(_ line: Int, _ message: String) {
+    func warning(_ line: Int, _ message: @autoclosure () -> String) {
         guard warnings.count < Self.most else { return }
-        warnings.append(ConfigProblem(file: file, line: line, message: message, isWarning: true))
+        warnings.append(ConfigProblem(file: file, line: line, message: message(), isWarning: true))
+    }
+
+    /// All that was found, sorted by line.
+    var inFileOrder: (problems: [ConfigProblem], warnings: [ConfigProblem]) {
+        var sorted = problems.inFileOrder
+        if unlisted > 0, let last = sorted.last {
+            let message = "\(unlisted) more problems are not listed"
+            sorted.append(ConfigProblem(file: file, line: last.line, message: message))
+        }
+        return (sorted, warnings.inFileOrder)
     }
 
     /// The warnings, when nothing worse was found.
     func finish() throws(ConfigProblems) -> [ConfigProblem] {
-        let warnings = warnings.inFileOrder
-        guard problems.isEmpty else {
-            var problems = problems.inFileOrder
-            if unlisted > 0, let last = problems.last {
-                problems.append(
-                    ConfigProblem(file: file, line: last.line, message: "\(unlisted) more problems are not listed"))
-            }
-            throw ConfigProblems(problems: problems, warnings: warnings)
-        }
-        return warnings
+        let found = inFileOrder
+        guard problems.isEmpty else { throw ConfigProblems(problems: found.problems, warnings: found.warnings) }
+        return found.warnings
     }
 }
 

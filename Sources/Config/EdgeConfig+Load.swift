@@ -6,27 +6,50 @@ extension EdgeConfig {
     /// Reads and validates `edge.yaml`; relative paths in it are relative to it. Blocks on the disk: not for an event
     /// loop's thread. Throws every problem found.
     public static func load(path: String, environment: [String: String]) throws(ConfigProblems) -> EdgeConfig {
+        let inspected = try inspect(path: path, environment: environment)
+        guard inspected.problems.isEmpty else {
+            throw ConfigProblems(problems: inspected.problems, warnings: inspected.config.warnings)
+        }
+        return inspected.config
+    }
+
+    /// What `check` needs: everything wrong with the file, and yet the values of what is right in it. Throws only when
+    /// the file cannot be parsed.
+    public static func inspect(path: String, environment: [String: String]) throws(ConfigProblems) -> Inspected {
         let problems = ProblemList(file: path)
         var document = try YAMLDocument.load(path: path)
         document.expandEnvironment(environment, problems: problems)
         let reading = Reading(document: document, problems: problems)
         var config = EdgeConfig()
         var file = Section(YAMLDocument.root, path: "", reading: reading)
-        config.read(&file, folder: FilePath.folder(of: path))
+        let judgesRoutes = config.read(&file, folder: FilePath.folder(of: path))
         file.finish()
-        config.warnings = try problems.finish()
-        return config
+        let found = problems.inFileOrder
+        config.warnings = found.warnings
+        return Inspected(config: config, problems: found.problems, judgesRoutes: judgesRoutes)
     }
 
-    private mutating func read(_ file: inout Section, folder: String) {
-        file.parsed("domain", &domain, "a domain name such as example.com", Self.domain)
-        file.path("state", &statePath, default: statePath, in: folder)
-        file.path("routes", &routesPath, default: "routes.yaml", in: folder)
-        readThreads(&file)
+    /// A file with whatever is wrong with it.
+    public struct Inspected: Sendable {
+        /// The values, with the default wherever one was refused; its `warnings` are set.
+        public let config: EdgeConfig
+        /// Why the file is refused; empty when it is not.
+        public let problems: [ConfigProblem]
+        /// Whether what the routes are judged by is valid, so that problems in them are real ones.
+        public let judgesRoutes: Bool
+    }
+
+    /// True when all that routes are judged by was valid.
+    private mutating func read(_ file: inout Section, folder: String) -> Bool {
         file.list("upstreams", &upstreams, "a block such as 10.0.0.0/8 or \"fc00::/7\"") { CIDR($0) }
         readListen(&file, folder)
-        readTLS(&file, folder)
         readIDE(&file, folder)
+        file.path("routes", &routesPath, default: "routes.yaml", in: folder)
+        let judgesRoutes = file.reading.problems.isEmpty
+        file.parsed("domain", &domain, "a domain name such as example.com", Self.domain)
+        file.path("state", &statePath, default: statePath, in: folder)
+        readThreads(&file)
+        readTLS(&file, folder)
         readMinecraft(&file)
         file.list("trusted_proxies", &trustedProxies, "a block such as 10.0.0.0/8") { CIDR($0) }
         var section = file.section("limits")
@@ -35,6 +58,7 @@ extension EdgeConfig {
         section.word("level", &log.level)
         section.flag("access", &log.access)
         section.finish()
+        return judgesRoutes
     }
 
     private mutating func readThreads(_ file: inout Section) {

@@ -102,6 +102,6 @@ extension EdgeConfig {
     public var dialRules: DialRules {
         let listeners = listen.https + listen.http + listen.minecraft + (listen.metrics.map { [$0] } ?? [])
         return DialRules(
-            upstreams: upstreams, listeners: listeners.filter { $0.port != 0 }, localAddresses: [])
+            upstreams: upstreams, listeners: listeners.filter { $0.port != 0 }, localAddresses: LocalAddresses.now())
     }
 }

@@ -10,8 +10,8 @@ final class Reading {
         self.problems = problems
     }
 
-    func error(_ node: Int, _ message: String) { problems.error(document.line(node), message) }
-    func warning(_ node: Int, _ message: String) { problems.warning(document.line(node), message) }
+    func error(_ node: Int, _ message: @autoclosure () -> String) { problems.error(document.line(node), message()) }
+    func warning(_ node: Int, _ message: @autoclosure () -> String) { problems.warning(document.line(node), message()) }
 
     /// The elements of a list; none, and a problem, when it is not one.
     func list(_ node: Int, _ name: String) -> [Int] {

@@ -6,6 +6,10 @@ extension YAMLDocument {
             let before = string(index)
             let after = Self.expand(before, environment) { problems.error(line(index), $0) }
             guard after != before else { continue }
+            guard text.count + after.utf8.count <= Int(UInt32.max) else {
+                problems.error(line(index), "the value is too long")
+                return
+            }
             nodes[index].start = UInt32(text.count)
             text.append(contentsOf: after.utf8)
             nodes[index].end = UInt32(text.count)

@@ -24,20 +24,15 @@ struct CheckCommand: ParsableCommand {
     }
 
     private func problems(of path: String) -> [ConfigProblem] {
-        let config: EdgeConfig
+        let inspected: EdgeConfig.Inspected
         do {
-            config = try EdgeConfig.load(path: path, environment: processEnvironment())
+            inspected = try EdgeConfig.inspect(path: path, environment: processEnvironment())
         } catch {
             return error.problems + error.warnings
         }
-        var found = config.warnings
-        do {
-            found += try RoutesFile.load(
-                path: config.routesPath, against: config, previous: nil, force: true, generation: 0
-            ).warnings
-        } catch {
-            found += error.problems + error.warnings
-        }
+        let config = inspected.config
+        var found = inspected.problems + config.warnings
+        if inspected.judgesRoutes { found += problems(ofRoutes: config) }
         found += extraProblems(config)
         if geteuid() == 0 {
             found.append(
@@ -47,6 +42,16 @@ struct CheckCommand: ParsableCommand {
                     isWarning: true))
         }
         return found
+    }
+
+    private func problems(ofRoutes config: EdgeConfig) -> [ConfigProblem] {
+        do {
+            return try RoutesFile.load(
+                path: config.routesPath, against: config, previous: nil, force: true, generation: 0
+            ).warnings
+        } catch {
+            return error.problems + error.warnings
+        }
     }
 }
 

@@ -18,10 +18,11 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 }
 
 /// The Swift Testing suite of one library.
-func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+/// `files` are read where they lie.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], files: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
-        resources: resources, swiftSettings: strict)
+        exclude: files, swiftSettings: strict)
 }
 
 let package = Package(
@@ -29,11 +30,11 @@ let package = Package(
     products: [.executable(name: "zlh-edge", targets: ["zlh-edge"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // C, each behind one Swift target.
         .target(name: "CLinux"),
+        .target(name: "CYAML", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // Bytes and pure values.
@@ -42,7 +43,7 @@ let package = Package(
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
         library("Identity", ["COpenSSL", "Wire"]),
-        library("Config", ["Routing", "Wire", "Yams"]),
+        library("Config", ["CYAML", "Routing", "Wire"]),
 
         // The loop and its streams.
         library("Reactor", ["CLinux"]),
@@ -63,11 +64,11 @@ let package = Package(
             swiftSettings: strict),
 
         tests(of: "Wire"),
-        tests(of: "Routing"),
+        tests(of: "Routing", ["Wire"]),
         tests(of: "Limits"),
         tests(of: "Observe"),
         tests(of: "Identity", ["Wire"]),
-        tests(of: "Config", ["Routing", "Wire"]),
+        tests(of: "Config", ["CYAML", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor"),
         tests(of: "TLS", ["Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),

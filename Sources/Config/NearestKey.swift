@@ -1,0 +1,31 @@
+/// The message for a key nobody asked for.
+func unknownKey(_ key: String, in path: String, among known: [String]) -> String {
+    let place = path.isEmpty ? "" : " in \"\(path)\""
+    guard let nearest = nearestKey(to: key, among: known) else {
+        return "unknown key \(quoted(key))\(place); remove it"
+    }
+    return "unknown key \(quoted(key))\(place); the nearest known key is \"\(nearest)\""
+}
+
+/// The known key that takes the fewest edits to reach; the first of equals.
+func nearestKey(to key: String, among known: [String]) -> String? {
+    let key = Array(key.lowercased().utf8.prefix(64))
+    return known.min { editDistance(key, Array($0.utf8)) < editDistance(key, Array($1.utf8)) }
+}
+
+/// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    var beforeLast: [Int] = []
+    var last = Array(0...b.count)
+    for i in a.indices {
+        var row = [i + 1]
+        for j in b.indices {
+            var best = min(last[j + 1] + 1, row[j] + 1, last[j] + (a[i] == b[j] ? 0 : 1))
+            if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { best = min(best, beforeLast[j - 1] + 1) }
+            row.append(best)
+        }
+        beforeLast = last
+        last = row
+    }
+    return last[b.count]
+}

@@ -68,8 +68,8 @@ struct Source: Sendable {
     mutating func penalise(_ kind: ListenerKind, _ points: Double, _ settings: SourceSettings, nowMs: Int64) -> Bool {
         let at = Int(kind.rawValue)
         let ageMs = max(nowMs &- kinds[at].scoredAtMs, 0)
-        let kept = kinds[at].score == 0 ? 0 : kinds[at].score * exp2(-Double(ageMs) / Double(max(settings.halfLifeMs, 1)))
-        kinds[at].score = kept + points
+        let halfLives = Double(ageMs) / Double(max(settings.halfLifeMs, 1))
+        kinds[at].score = kinds[at].score * exp2(-halfLives) + points
         kinds[at].scoredAtMs = nowMs
         // One percent of slack: five quick misdeeds of 4 points are 20, although the first has aged a second by then.
         if settings.penaltyScore > 0, kinds[at].score > settings.penaltyScore * 0.99 {

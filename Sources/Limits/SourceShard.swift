@@ -74,10 +74,10 @@ struct SourceShard: Sendable {
 
     /// Takes the least missed source out: an idle one, else the one blocked longest.
     private mutating func forgetOne(nowMs: Int64) -> Int? {
-        if blocked.first >= 0, !sources[Int(blocked.first)].isBlocked(nowMs: nowMs) { return forget(Int(blocked.first)) }
+        let oldestBlock = Int(blocked.first)
+        if oldestBlock >= 0, !sources[oldestBlock].isBlocked(nowMs: nowMs) { return forget(oldestBlock) }
         if idle.first >= 0 { return forget(Int(idle.first)) }
-        if blocked.first >= 0 { return forget(Int(blocked.first)) }
-        return nil
+        return oldestBlock >= 0 ? forget(oldestBlock) : nil
     }
 
     private mutating func forget(_ at: Int) -> Int {

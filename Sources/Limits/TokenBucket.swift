@@ -7,6 +7,8 @@ public struct TokenRate: Sendable, Equatable {
     /// Microseconds a full bucket is worth: `burst * intervalUs`.
     let depthUs: Int64
 
+    static let deepest: Int64 = 1_000_000
+
     /// A bucket that always has a token.
     public static let unlimited = TokenRate(perSecond: 0, burst: 0)
 
@@ -18,10 +20,10 @@ public struct TokenRate: Sendable, Equatable {
             depthUs = 0
             return
         }
-        // The bounds keep `depthUs` far from overflow: a token a day, a million tokens.
+        // The bounds keep all sums far from overflow: a token a day, a million tokens.
         let interval = (1_000_000 / perSecond).rounded()
         intervalUs = Int64(min(max(interval, 1), 86_400_000_000))
-        depthUs = Int64(min(max(burst.isFinite ? burst.rounded(.down) : 1, 1), 1_000_000)) * intervalUs
+        depthUs = Int64(min(max(burst.isFinite ? burst.rounded(.down) : 1, 1), Double(Self.deepest))) * intervalUs
     }
 }
 
@@ -32,15 +34,16 @@ struct TokenLevel: Sendable {
 
     /// Takes `count` tokens, or none and says in how many milliseconds, rounded up, that many will be there.
     mutating func take(_ rate: TokenRate, nowMs: Int64, count: Int64 = 1) -> Int64? {
+        if rate.intervalUs == 0 { return nil }
         let nowUs = Self.microseconds(nowMs)
-        let start = max(fullAtUs, nowUs)
-        let (cost, overflow) = rate.intervalUs.multipliedReportingOverflow(by: max(count, 0))
-        let wait = overflow ? Int64.max - start : start - nowUs &+ cost - rate.depthUs
-        if rate.intervalUs == 0 || wait <= 0 {
-            fullAtUs = start &+ (rate.intervalUs == 0 ? 0 : cost)
-            return nil
-        }
-        return wait / 1000 + (wait % 1000 == 0 ? 0 : 1)
+        // Never emptier than empty: neither a slower rate before a reload nor a clock that went back lasts.
+        let start = min(max(fullAtUs, nowUs), nowUs + rate.depthUs)
+        // More than the deepest bucket is never there, whatever more is asked.
+        let cost = rate.intervalUs * min(max(count, 0), TokenRate.deepest + 1)
+        let wait = start - nowUs + cost - rate.depthUs
+        if wait > 0 { return (wait + 999) / 1000 }
+        fullAtUs = start + cost
+        return nil
     }
 
     /// Milliseconds, rounded up, until a token is free; 0 when one is.
@@ -56,7 +59,7 @@ struct TokenLevel: Sendable {
 }
 
 /// A token bucket for one owner, with its rate. Time is monotonic milliseconds given by the caller; a clock that goes
-/// back only makes it wait.
+/// back finds an empty bucket at worst.
 public struct TokenBucket: Sendable {
     /// How fast it refills and how much it holds; may be replaced at any time.
     public var rate: TokenRate

@@ -113,7 +113,7 @@ enum Layout {
     static let count = lastTurn + 4
 
     static func request(_ method: Method, _ code: Int, _ version: HTTPProtocol) -> Int {
-        requests + (Int(version.rawValue) * methods + Int(method.rawValue)) * codes + code - 100
+        requests + (Int(version.rawValue) * methods + Int(min(method.rawValue, 9))) * codes + code - 100
     }
 
     static func bytes(_ listener: ListenerLabel, _ direction: Direction) -> Int {

@@ -29,6 +29,8 @@ struct SourceShard: Sendable {
     /// Sources remembered.
     var count: Int { sources.count }
 
+    var storageBytes: Int { sources.capacity * MemoryLayout<Source>.stride + index.count * MemoryLayout<Int32>.stride }
+
     /// The place of `prefix` if it is remembered.
     func find(_ prefix: IPAddress, _ hash: UInt32) -> Int? {
         var at = index[Int(hash) & (index.count - 1)]

@@ -101,6 +101,11 @@ public final class SourceTable: Sendable {
         shards.reduce(0) { $0 + $1.state.withLock { $0.count } }
     }
 
+    /// Bytes held for sources and their index: at most about 180 a place.
+    var storageBytes: Int {
+        shards.reduce(0) { $0 + $1.state.withLock { $0.storageBytes } }
+    }
+
     /// Connections open now whose source found no place and shares the common bucket.
     public var overflowConnections: Int {
         overflow.withLock { Int($0.source.kinds[0].open) + Int($0.source.kinds[1].open) }

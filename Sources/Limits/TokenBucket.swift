@@ -41,9 +41,8 @@ struct TokenLevel: Sendable {
         // More than the deepest bucket is never there, whatever more is asked.
         let cost = rate.intervalUs * min(max(count, 0), TokenRate.deepest + 1)
         let wait = start - nowUs + cost - rate.depthUs
-        if wait > 0 { return (wait + 999) / 1000 }
-        fullAtUs = start + cost
-        return nil
+        fullAtUs = wait > 0 ? start : start + cost
+        return wait > 0 ? (wait + 999) / 1000 : nil
     }
 
     /// Milliseconds, rounded up, until a token is free; 0 when one is.

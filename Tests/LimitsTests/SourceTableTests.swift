@@ -139,9 +139,11 @@ func address(_ text: String) -> IPAddress {
         let table = SourceTable(Self.settings(connections: 1, perSecond: 1, burst: 1))
         let first = try ticket(table.connect(alice, .https, nowMs: 0))
         #expect(table.connect(alice, .https, nowMs: 0) == .refused(.tooManyConnections))
+        // The bucket is empty, and by the new rate the next token takes 10 ms and no longer a second.
         table.apply(Self.settings(connections: 2, perSecond: 100, burst: 10))
-        _ = try ticket(table.connect(alice, .https, nowMs: 0))
-        #expect(table.connect(alice, .https, nowMs: 0) == .refused(.tooManyConnections))
+        #expect(table.connect(alice, .https, nowMs: 0) == .refused(.connectRate(retryAfterMs: 10)))
+        _ = try ticket(table.connect(alice, .https, nowMs: 10))
+        #expect(table.connect(alice, .https, nowMs: 10) == .refused(.tooManyConnections))
         // A ticket from before the reload still counts, even if the source is exempt or grouped otherwise now.
         var other = Self.settings(connections: 2, exempt: ["198.51.100.0/24"])
         other.ipv4Bits = 8

@@ -1,1 +1,43 @@
 #pragma once
+
+// What Swift's Glibc module leaves out: epoll, eventfd, signalfd, inotify, accept4.
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+// accept4 is declared only under _GNU_SOURCE. Returns the descriptor or -errno; the peer's address as 16 bytes
+// (IPv4 mapped) and port.
+int zlh_accept(int listener, uint64_t *high, uint64_t *low, uint16_t *port);
+
+// A TCP listener on an address given as 16 bytes (IPv4 mapped): non-blocking, SO_REUSEADDR, SO_REUSEPORT, IPV6_V6ONLY.
+// Returns the descriptor or -errno.
+int zlh_listen(uint64_t high, uint64_t low, uint16_t port, int backlog);
+
+// Starts a non-blocking TCP connect. Returns the descriptor or -errno; a connect under way is success.
+int zlh_connect(uint64_t high, uint64_t low, uint16_t port);
+
+// The local port of a socket, or -errno.
+int zlh_local_port(int fd);
+
+// TCP_NODELAY, keep-alive after 60 s, TCP_USER_TIMEOUT 2 min (finds the dead). Failures are of no consequence.
+void zlh_tune_tcp(int fd);
+
+// Blocks `signals` in this thread and gives a non-blocking signalfd for them, or -errno.
+int zlh_signalfd(const int *signals, int count);
+
+// Names the calling thread, cut to 15 bytes.
+void zlh_name_thread(const char *name);
+
+// Processors that this process may use, at least 1.
+int zlh_available_processors(void);

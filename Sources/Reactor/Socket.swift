@@ -1,0 +1,131 @@
+import CLinux
+import Glibc
+
+/// What a non-blocking read or write came to.
+public enum IOResult: Sendable, Equatable {
+    /// So many bytes moved; 0 on a read means the peer closed its side.
+    case moved(Int)
+    /// Nothing can move before the loop reports readiness.
+    case wouldBlock
+    /// The connection is broken.
+    case failed(SystemError)
+}
+
+/// A connection just accepted and its peer's address, 128 bits with IPv4 mapped.
+public struct AcceptedSocket: ~Copyable {
+    /// The connection, non-blocking.
+    public var descriptor: FileDescriptor
+    /// The first half of the peer's address.
+    public let high: UInt64
+    /// The second half.
+    public let low: UInt64
+    /// The peer's port.
+    public let port: UInt16
+}
+
+/// The system calls on TCP sockets, each wrapped once. *Would block* is a result; an interrupted call is repeated.
+public enum Socket {
+    /// Accepts one connection, non-blocking; `nil` when none waits.
+    public static func accept(
+        on listener: borrowing FileDescriptor
+    ) throws(SystemError) -> AcceptedSocket? {
+        while true {
+            var high: UInt64 = 0
+            var low: UInt64 = 0
+            var port: UInt16 = 0
+            let raw = unsafe zlh_accept(listener.raw, &high, &low, &port)
+            if raw >= 0 {
+                return AcceptedSocket(descriptor: FileDescriptor(raw), high: high, low: low, port: port)
+            }
+            switch -raw {
+            case EAGAIN: return nil
+            // The peer went before we came (accept(2), "Error handling"): look at the next one.
+            case EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, EOPNOTSUPP,
+                ENETUNREACH:
+                continue
+            default: throw SystemError(-raw)
+            }
+        }
+    }
+
+    /// A listening socket of its own for the calling loop (`SO_REUSEPORT`). The address is 128 bits, IPv4 mapped.
+    public static func listen(
+        high: UInt64, low: UInt64, port: UInt16, backlog: Int32 = 4096
+    ) throws(SystemError) -> FileDescriptor {
+        let raw = zlh_listen(high, low, port, backlog)
+        guard raw >= 0 else { throw SystemError(-raw) }
+        return FileDescriptor(raw)
+    }
+
+    /// Starts connecting; readiness for writing tells that it ended, `pendingError` how.
+    public static func connect(high: UInt64, low: UInt64, port: UInt16) throws(SystemError) -> FileDescriptor {
+        let raw = zlh_connect(high, low, port)
+        guard raw >= 0 else { throw SystemError(-raw) }
+        zlh_tune_tcp(raw)
+        return FileDescriptor(raw)
+    }
+
+    /// The port that a socket is bound to.
+    public static func localPort(of socket: borrowing FileDescriptor) -> UInt16 {
+        UInt16(truncatingIfNeeded: max(0, zlh_local_port(socket.raw)))
+    }
+
+    /// No delay for small writes; the dead are found by keep-alive and `TCP_USER_TIMEOUT`.
+    public static func tune(_ socket: borrowing FileDescriptor) { zlh_tune_tcp(socket.raw) }
+
+    /// The error of a connect that has ended, `nil` when it succeeded.
+    public static func pendingError(of socket: borrowing FileDescriptor) -> SystemError? {
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard unsafe getsockopt(socket.raw, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else {
+            return SystemError(errno)
+        }
+        return code == 0 ? nil : SystemError(code)
+    }
+
+    /// Receives into `output`, at most its free capacity.
+    public static func receive(from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult
+    {
+        unsafe output.withUnsafeMutableBufferPointer { buffer, initialized in
+            while true {
+                let room = buffer.count - initialized
+                let moved = unsafe recv(socket.raw, buffer.baseAddress.map { unsafe $0 + initialized }, room, 0)
+                if moved >= 0 {
+                    initialized += moved
+                    return .moved(moved)
+                }
+                switch errno {
+                case EINTR: continue
+                case EAGAIN: return .wouldBlock
+                case let code: return .failed(SystemError(code))
+                }
+            }
+        }
+    }
+
+    /// Sends what the kernel takes of `bytes`.
+    public static func send(_ bytes: borrowing Span<UInt8>, to socket: borrowing FileDescriptor) -> IOResult {
+        unsafe bytes.withUnsafeBufferPointer { buffer in
+            while true {
+                let moved = unsafe Glibc.send(socket.raw, buffer.baseAddress, buffer.count, Int32(MSG_NOSIGNAL))
+                if moved >= 0 { return .moved(moved) }
+                switch errno {
+                case EINTR: continue
+                case EAGAIN: return .wouldBlock
+                case let code: return .failed(SystemError(code))
+                }
+            }
+        }
+    }
+
+    /// Sends FIN: no more bytes of ours follow.
+    public static func shutdownWriting(_ socket: borrowing FileDescriptor) {
+        _ = shutdown(socket.raw, Int32(SHUT_WR))
+    }
+
+    /// Makes the coming close a reset, so that nothing lingers in the kernel.
+    public static func resetOnClose(_ socket: borrowing FileDescriptor) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        _ = unsafe setsockopt(socket.raw, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+}

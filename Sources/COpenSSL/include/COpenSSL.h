@@ -11,3 +11,4 @@
 
 #include "bio_shim.h"
 #include "ssl_shim.h"
+#include "x509_shim.h"

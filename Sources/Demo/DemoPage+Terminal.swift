@@ -292,7 +292,7 @@ extension DemoPage {
             const cursorRow = rows.length - this.rows + this.y;
             rows.forEach((row, y) => this.renderRow(page, row, y === cursorRow && this.showCursor ? this.x : -1));
             this.screen.replaceChildren(page);
-            this.keyboard.style.top = cursorRow * 1.3 + 'em';
+            this.keyboard.style.top = 8 + cursorRow * 16.9 + 'px';
             if (atEnd) this.host.scrollTop = this.host.scrollHeight;
           }
 

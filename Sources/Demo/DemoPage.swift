@@ -83,12 +83,12 @@ enum DemoPage {
         header{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;align-items:center;justify-content:space-between}
         h1{font-size:1.35rem;margin:0}h2{font-size:1rem;margin:0 0 .6rem;display:flex;gap:.6rem;align-items:center}
         p{margin:.4rem 0}.quiet{color:var(--quiet);font-size:.9rem}header p{margin:0}
-        main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));padding-top:0}
+        main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));padding-top:0}
         section{background:var(--card);border:1px solid var(--line);border-radius:.8rem;padding:1rem;min-width:0}
         .wide{grid-column:1/-1}
         .who{display:flex;gap:.8rem;align-items:center}
         button,input{font:inherit;border-radius:.5rem;padding:.5rem .8rem;min-height:2.6rem}
-        button{border:0;background:var(--accent);color:var(--on);cursor:pointer}
+        button{border:0;background:var(--accent);color:var(--on);cursor:pointer;white-space:nowrap}
         button:disabled{opacity:.5;cursor:default}
         button:focus-visible,input:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
         input{flex:1;min-width:0;border:1px solid var(--line);background:var(--bg);color:inherit}
@@ -102,13 +102,13 @@ enum DemoPage {
         .scroll{overflow-x:auto}table{border-collapse:collapse;font:.82rem/1.5 ui-monospace,monospace;width:100%}
         td{padding:.15rem .8rem .15rem 0;vertical-align:top;border-top:1px solid var(--line);overflow-wrap:anywhere}
         td:first-child{white-space:nowrap;color:var(--quiet)}tr.ours td:first-child{color:var(--accent);font-weight:600}
-        .terminal{position:relative;background:var(--term);color:#d7e2de;border-radius:.5rem;padding:.5rem;
+        .terminal{position:relative;background:var(--term);color:#d7e2de;border-radius:.5rem;padding:8px;
           height:24rem;max-height:60vh;overflow-y:auto;overflow-x:hidden;
           font:13px/1.3 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;cursor:text}
         .terminal pre{margin:0;font:inherit;white-space:pre}
         .terminal .cursor{background:#d7e2de;color:#10201e}
         .terminal:not(:focus-within) .cursor{background:transparent;color:inherit;outline:1px solid #d7e2de}
-        .terminal textarea{position:absolute;left:.5rem;width:1px;height:1.3em;opacity:0;border:0;padding:0;
+        .terminal textarea{position:absolute;left:8px;width:1px;height:16px;opacity:0;border:0;padding:0;
           resize:none;font-size:16px;overflow:hidden}
         .keys{display:flex;flex-wrap:wrap;gap:.4rem;margin-top:.6rem}
         .keys button{padding:.3rem .7rem;min-height:2.4rem}.keys [aria-pressed=true]{background:var(--accent);color:var(--on)}

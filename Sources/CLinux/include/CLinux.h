@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "pty_shim.h"
+
 // accept4 is declared only under _GNU_SOURCE. Returns the descriptor or -errno; the peer's address as 16 bytes
 // (IPv4 mapped) and port.
 int zlh_accept(int listener, uint64_t *high, uint64_t *low, uint16_t *port);

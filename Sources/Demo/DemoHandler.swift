@@ -1,0 +1,100 @@
+import LocalServer
+import Wire
+
+/// The routes of the demo container.
+struct DemoHandler: LocalHandler {
+    func respond(to request: LocalRequest, on connection: LocalConnection) throws {
+        switch (request.method, request.path) {
+        case ("GET", "/"), ("HEAD", "/"):
+            try connection.respond(status: 200, contentType: "text/html; charset=utf-8", body: DemoPage.html)
+        case ("GET", "/echo"): try echo(request, connection)
+        case ("GET", "/shell"): try shell(request, connection)
+        case ("GET", "/events"): try events(request, connection)
+        case ("GET", "/download"), ("HEAD", "/download"): try download(request, connection)
+        case ("POST", "/upload"), ("PUT", "/upload"): try upload(request, connection)
+        case ("GET", "/slow"): try slow(request, connection)
+        case (_, "/headers"):
+            try connection.respond(status: 200, contentType: "application/json", body: describe(request))
+        case (_, "/"), (_, "/echo"), (_, "/shell"), (_, "/events"), (_, "/download"), (_, "/slow"):
+            try connection.respond(status: 405, headers: [("allow", "GET, HEAD")], body: "GET it\n")
+        case (_, "/upload"): try connection.respond(status: 405, headers: [("allow", "POST, PUT")], body: "POST it\n")
+        default: try connection.respond(status: 404, body: "no such page in the demo container\n")
+        }
+    }
+
+    /// `/echo`: every message comes back as it is.
+    private func echo(_ request: LocalRequest, _ connection: LocalConnection) throws {
+        let socket = try connection.upgradeToWebSocket(request)
+        while let message = try socket.readMessage() {
+            switch message {
+            case .text(let text): try socket.sendText(text)
+            case .binary(let bytes): try socket.sendBinary(bytes)
+            }
+        }
+    }
+
+    /// `/shell`: refused to whoever came past the gateway.
+    private func shell(_ request: LocalRequest, _ connection: LocalConnection) throws {
+        guard connection.isTrustedPeer else {
+            return try connection.respond(status: 403, body: "only through the gateway\n")
+        }
+        // A page elsewhere may open a WebSocket to a loopback port; its browser says where it comes from. A
+        // program behind the gateway sends no Origin.
+        if let origin = request.header("origin"), origin != "https://\(request.header("host") ?? "")" {
+            return try connection.respond(status: 403, body: "not from that origin\n")
+        }
+        try ShellSession.run(try connection.upgradeToWebSocket(request))
+    }
+
+    /// `/events?count=N&interval=MS`: server-sent events, one a second unless asked otherwise.
+    private func events(_ request: LocalRequest, _ connection: LocalConnection) throws {
+        let count = request.parameter("count", in: 1...Int.max, else: .max)
+        let interval = request.parameter("interval", in: 1...60_000, else: UInt64(1000))
+        try connection.stream(status: 200, contentType: "text/event-stream", headers: [("cache-control", "no-store")]) {
+            writer in
+            var number = 0
+            while number < count {
+                if number > 0 { try writer.pause(ms: interval) }
+                number += 1
+                try writer.write("id: \(number)\nevent: tick\ndata: {\"tick\":\(number)}\n\n")
+            }
+        }
+    }
+
+    /// `/slow?ms=N`: an answer that takes its time, two minutes at most.
+    private func slow(_ request: LocalRequest, _ connection: LocalConnection) throws {
+        let ms = request.parameter("ms", in: 0...120_000, else: UInt64(1000))
+        try connection.pause(ms: ms)
+        try connection.respond(status: 200, body: "waited \(ms) ms\n")
+    }
+
+    /// `/headers`: what arrived, so that one sees what the gateway removed and set.
+    private func describe(_ request: LocalRequest) -> String {
+        let fields = request.headers.map { "[\(JSONText.quote($0.name)),\(JSONText.quote($0.value))]" }
+        let target = request.path + (request.query.map { "?" + $0 } ?? "")
+        return """
+            {"method":\(JSONText.quote(request.method)),"target":\(JSONText.quote(target)),\
+            "headers":[\(fields.joined(separator: ","))]}
+
+            """
+    }
+}
+
+/// The little JSON that the demo writes.
+enum JSONText {
+    /// A JSON string (RFC 8259 section 7).
+    static func quote(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+                let hex = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}

@@ -1,0 +1,92 @@
+/// SHA-256 (FIPS 180-4) of a stream, for showing that an upload arrived whole. Not for secrets: those are OpenSSL's.
+struct SHA256 {
+    private var state: [UInt32] = [
+        0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
+    ]
+    private var pending: [UInt8] = []
+    private var total: UInt64 = 0
+
+    /// Takes more bytes.
+    mutating func update(_ bytes: borrowing Span<UInt8>) {
+        total &+= UInt64(bytes.count)
+        var at = 0
+        if !pending.isEmpty {
+            let needed = min(64 - pending.count, bytes.count)
+            for index in 0..<needed { pending.append(bytes[index]) }
+            at = needed
+            guard pending.count == 64 else { return }
+            let block = pending
+            compress(block.span, at: 0)
+            pending.removeAll(keepingCapacity: true)
+        }
+        while bytes.count - at >= 64 {
+            compress(bytes, at: at)
+            at += 64
+        }
+        while at < bytes.count {
+            pending.append(bytes[at])
+            at += 1
+        }
+    }
+
+    /// The digest in lower-case hexadecimal.
+    mutating func finish() -> String {
+        let bits = total &* 8
+        var padding: [UInt8] = [0x80]
+        while (pending.count + padding.count) % 64 != 56 { padding.append(0) }
+        for shift in stride(from: UInt64(56), through: 0, by: -8) {
+            padding.append(UInt8(truncatingIfNeeded: bits >> shift))
+        }
+        update(padding.span)
+        return state.map { word in
+            let text = String(word, radix: 16)
+            return String(repeating: "0", count: 8 - text.utf8.count) + text
+        }.joined()
+    }
+
+    private mutating func compress(_ block: borrowing Span<UInt8>, at start: Int) {
+        var w = InlineArray<64, UInt32>(repeating: 0)
+        for t in 0..<16 {
+            let i = start &+ 4 &* t
+            w[t] =
+                UInt32(block[i]) << 24 | UInt32(block[i &+ 1]) << 16 | UInt32(block[i &+ 2]) << 8
+                | UInt32(block[i &+ 3])
+        }
+        for t in 16..<64 {
+            let x = w[t &- 15]
+            let y = w[t &- 2]
+            let s0 = Self.rotate(x, 7) ^ Self.rotate(x, 18) ^ (x >> 3)
+            let s1 = Self.rotate(y, 17) ^ Self.rotate(y, 19) ^ (y >> 10)
+            w[t] = w[t &- 16] &+ s0 &+ w[t &- 7] &+ s1
+        }
+        var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+        var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+        let k = Self.constants.span
+        for t in 0..<64 {
+            let s1 = Self.rotate(e, 6) ^ Self.rotate(e, 11) ^ Self.rotate(e, 25)
+            let first = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ k[t] &+ w[t]
+            let s0 = Self.rotate(a, 2) ^ Self.rotate(a, 13) ^ Self.rotate(a, 22)
+            let second = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
+            (h, g, f, e) = (g, f, e, d &+ first)
+            (d, c, b, a) = (c, b, a, first &+ second)
+        }
+        for (index, value) in [a, b, c, d, e, f, g, h].enumerated() { state[index] &+= value }
+    }
+
+    @inline(__always)
+    private static func rotate(_ value: UInt32, _ count: UInt32) -> UInt32 {
+        value >> count | value << (32 &- count)
+    }
+
+    /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4, section 4.2.2).
+    private static let constants: [UInt32] = [
+        0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
+        0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
+        0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,
+        0x983e_5152, 0xa831_c66d, 0xb003_27c8, 0xbf59_7fc7, 0xc6e0_0bf3, 0xd5a7_9147, 0x06ca_6351, 0x1429_2967,
+        0x27b7_0a85, 0x2e1b_2138, 0x4d2c_6dfc, 0x5338_0d13, 0x650a_7354, 0x766a_0abb, 0x81c2_c92e, 0x9272_2c85,
+        0xa2bf_e8a1, 0xa81a_664b, 0xc24b_8b70, 0xc76c_51a3, 0xd192_e819, 0xd699_0624, 0xf40e_3585, 0x106a_a070,
+        0x19a4_c116, 0x1e37_6c08, 0x2748_774c, 0x34b0_bcb5, 0x391c_0cb3, 0x4ed8_aa4a, 0x5b9c_ca4f, 0x682e_6ff3,
+        0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
+    ]
+}

@@ -29,7 +29,7 @@ let package = Package(
     name: "zlh-edge",
     products: [.executable(name: "zlh-edge", targets: ["zlh-edge"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         // C, each behind one Swift target.
@@ -43,7 +43,7 @@ let package = Package(
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
         library("Identity", ["COpenSSL", "Wire"]),
-        library("Config", ["CYAML", "Routing", "Wire"]),
+        library("Config", ["CYAML", "Limits", "Routing", "Wire"]),
 
         // The loop and its streams.
         library("Reactor", ["CLinux"]),
@@ -68,7 +68,7 @@ let package = Package(
         tests(of: "Limits"),
         tests(of: "Observe"),
         tests(of: "Identity", ["Wire"]),
-        tests(of: "Config", ["CYAML", "Routing", "Wire"], files: ["Files"]),
+        tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor"),
         tests(of: "TLS", ["Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),

@@ -78,6 +78,10 @@ public final class Session: Sendable {
         end = Atomic(ended?.rawValue ?? 0)
     }
 
+    /// A session for one request of a program with a header token: no registry knows it, so it is bound by its end and
+    /// the revocations alone.
+    public static func transient(_ sealed: SealedSession, now: Int64) -> Session { Session(sealed, now: now) }
+
     /// The session's id, `sid`.
     public var id: String { sealed.id }
     /// The user, `sub`.

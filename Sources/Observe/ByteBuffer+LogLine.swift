@@ -15,7 +15,7 @@ extension ByteBuffer {
     /// Starts a line. `epochMs` is wall-clock time in milliseconds.
     public mutating func beginLog(_ level: LogLevel, _ event: StaticString, epochMs: Int64) {
         append("{\"ts\":\"")
-        append(rfc3339: epochMs)
+        RFC3339.append(epochMilliseconds: epochMs, to: &self)
         append("\",\"level\":\"")
         append(level.label)
         append("\",\"event\":\"")

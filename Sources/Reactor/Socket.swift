@@ -89,6 +89,17 @@ public enum Socket {
     /// Receives into `output`, at most its free capacity.
     public static func receive(from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult
     {
+        receive(from: socket, into: &output, flags: 0)
+    }
+
+    /// Looks at what waits to be received and leaves it there.
+    public static func peek(at socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult {
+        receive(from: socket, into: &output, flags: Int32(MSG_PEEK))
+    }
+
+    private static func receive(
+        from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>, flags: Int32
+    ) -> IOResult {
         unsafe output.withUnsafeMutableBufferPointer { buffer, initialized in
             while true {
                 let room = buffer.count - initialized

@@ -182,3 +182,17 @@ public struct LimitSettings: Sendable, Equatable {
     /// The defaults.
     public init() {}
 }
+
+/// How often something may happen.
+public struct Rate: Sendable, Equatable {
+    /// How many times …
+    public var count: Int
+    /// … in how many seconds; more than 0.
+    public var perSeconds: Double
+
+    /// `count` in `perSeconds` seconds.
+    public init(count: Int, perSeconds: Double = 1) {
+        self.count = count
+        self.perSeconds = perSeconds
+    }
+}

@@ -54,11 +54,16 @@ let package = Package(
         library("Gateway", ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"]),
         library("LocalServer", ["Reactor", "Wire"]),
         library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
+        library(
+            "Supervisor",
+            [
+                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
+                "TLS", "Wire",
+            ]),
         .executableTarget(
             name: "zlh-edge",
             dependencies: [
-                "Config", "Demo", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
-                "TLS", "Transport", "Wire",
+                "Config", "Demo", "Identity", "Reactor", "Routing", "Supervisor", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

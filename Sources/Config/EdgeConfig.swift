@@ -1,3 +1,4 @@
+public import Limits
 public import Routing
 public import Wire
 

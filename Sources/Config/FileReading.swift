@@ -45,8 +45,9 @@ public struct FileFailure: Error, Sendable, CustomStringConvertible {
 }
 
 /// Whole files, at once. Blocks on the disk.
-enum FileContents {
-    static func read(_ path: String, atMost most: Int) throws(FileFailure) -> [UInt8] {
+public enum FileContents {
+    /// The bytes of a regular file of at most `most` bytes. Blocks on the disk.
+    public static func read(_ path: String, atMost most: Int) throws(FileFailure) -> [UInt8] {
         // Without O_NONBLOCK a FIFO in the file's place would hold us here.
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { throw .system(path, "read") }

@@ -1,3 +1,5 @@
+import Limits
+
 /// The notations of numbers in the files. Each returns nil for text it does not take.
 enum Quantity {
     /// A decimal number without sign, of at most 18 digits.

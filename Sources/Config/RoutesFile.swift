@@ -1,3 +1,4 @@
+import Limits
 public import Routing
 import Wire
 

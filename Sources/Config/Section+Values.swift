@@ -1,3 +1,4 @@
+import Limits
 import Wire
 
 /// Each of these leaves `target`, the default, as it is when the key is absent or its value is refused.

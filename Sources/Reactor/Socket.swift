@@ -60,6 +60,13 @@ public enum Socket {
         return FileDescriptor(raw)
     }
 
+    /// Why nobody could listen on an address alone, `nil` when one could: `listen` shares a port with whoever shares it
+    /// too, so that a second process of ours would take half of the connections without a word.
+    public static func whyTaken(high: UInt64, low: UInt64, port: UInt16) -> SystemError? {
+        let status = port == 0 ? 0 : zlh_try_bind(high, low, port)
+        return status == 0 ? nil : SystemError(-status)
+    }
+
     /// Starts connecting; readiness for writing tells that it ended, `pendingError` how.
     public static func connect(high: UInt64, low: UInt64, port: UInt16) throws(SystemError) -> FileDescriptor {
         let raw = zlh_connect(high, low, port)

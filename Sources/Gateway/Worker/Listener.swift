@@ -17,13 +17,13 @@ final class Listener: EventSource {
     private let secure: Bool
     let port: UInt16
 
-    init(_ endpoint: Endpoint, secure: Bool, worker: Worker) throws(SystemError) {
-        socket = try Socket.listen(high: endpoint.address.high, low: endpoint.address.low, port: endpoint.port)
+    init(_ socket: consuming FileDescriptor, secure: Bool, worker: Worker) throws(SystemError) {
         port = Socket.localPort(of: socket)
+        self.socket = socket
         self.secure = secure
         self.worker = worker
         super.init()
-        try worker.loop.register(self, socket)
+        try worker.loop.register(self, self.socket)
     }
 
     func close() {

@@ -4,7 +4,7 @@ public import Reactor
 import Routing
 import Synchronization
 public import TLS
-public import Wire
+import Wire
 
 /// One thread's share of the gateway: its loop, listeners, connections, upstream pools and its copy of the snapshot.
 ///
@@ -48,11 +48,9 @@ public final class Worker {
         loop.turnEnded = { [unowned self] in self.endTurn() }
     }
 
-    /// Listens on `endpoint` with a socket of this loop's own; the port it got.
-    public func listen(on endpoint: Endpoint, secure: Bool) throws(SystemError) -> UInt16 {
-        let listener = try Listener(endpoint, secure: secure, worker: self)
-        listeners.append(listener)
-        return listener.port
+    /// Accepts on a listening socket of this loop's own: HTTPS, or plain HTTP that is redirected.
+    public func serve(_ socket: consuming FileDescriptor, secure: Bool) throws(SystemError) {
+        listeners.append(try Listener(socket, secure: secure, worker: self))
     }
 
     /// Serves until `stop`, or until a drain is over.

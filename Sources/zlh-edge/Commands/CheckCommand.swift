@@ -1,6 +1,7 @@
 import ArgumentParser
 import Config
 import Glibc
+import Supervisor
 
 /// `zlh-edge check`: everything that is wrong with the files, in one go, without starting anything.
 struct CheckCommand: ParsableCommand {
@@ -57,7 +58,7 @@ struct CheckCommand: ParsableCommand {
 
 /// What only the code that uses them can say of certificates and launch keys.
 func extraProblems(_ config: EdgeConfig) -> [ConfigProblem] {
-    []
+    ConfigFiles.problems(of: config)
 }
 
 /// The environment as `${NAME}` in the configuration sees it.

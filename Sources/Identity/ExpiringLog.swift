@@ -106,8 +106,11 @@ struct ExpiringLog: ~Copyable {
     }
 
     /// Locks the file and returns what others appended since the last time. Every `begin` that returns needs an `end`.
-    mutating func begin() throws(StateError) -> [Record] {
-        try lockCurrent()
+    ///
+    /// Others hold the lock for microseconds. An event loop may be waiting, so a holder that was stopped in the act is
+    /// waited for a quarter of a second once, and not again (`patient`) until it lets go.
+    mutating func begin(patient: Bool = true) throws(StateError) -> [Record] {
+        try lockCurrent(attempts: patient ? 2500 : 1)
         do {
             return try catchUp()
         } catch {
@@ -136,9 +139,9 @@ struct ExpiringLog: ~Copyable {
     }
 
     /// Locks the file that `path` names now, even when another process has put a new one there.
-    private mutating func lockCurrent() throws(StateError) {
+    private mutating func lockCurrent(attempts: Int = 2500) throws(StateError) {
         for _ in 0..<8 {
-            try file.lock()
+            try file.lock(attempts: attempts)
             if try file.status().links > 0 { return }
             file.unlock()
             guard let current = try Self.reopen(path), let header = try Self.parseHeader(current, kind: kind) else {
@@ -208,24 +211,23 @@ extension ExpiringLog {
         }
     }
 
-    /// Puts the new file in the place of the old, with what was appended since, and returns that. Does nothing when
-    /// another process has replaced the file meanwhile.
-    mutating func adopt(_ rewrite: consuming Rewrite) throws(StateError) -> [Record] {
+    /// Puts the new file in the place of the old, with what was appended since, and returns that. Nil, and nothing is
+    /// done, when another process has replaced the file meanwhile.
+    mutating func adopt(_ rewrite: consuming Rewrite) throws(StateError) -> [Record]? {
         var missed: [Record] = []
         do {
-            // A file that somebody removed cannot be locked or caught up with; ours takes its place all the same.
-            if (try? lockCurrent()) != nil {
-                defer { file.unlock() }
-                missed = try catchUp()
-                guard try file.status().inode == rewrite.from.inode else {
-                    StateFile.remove(rewrite.file.path)
-                    return missed
-                }
-                try rewrite.file.append(file.read(from: rewrite.from.offset, count: offset - rewrite.from.offset))
-                try StateFile.rename(rewrite.file.path, to: path)
-            } else {
-                try StateFile.rename(rewrite.file.path, to: path)
+            // A file that somebody removed or cut cannot be caught up with; ours takes its place all the same.
+            let locked = (try? lockCurrent()) != nil
+            defer { if locked { file.unlock() } }
+            if locked, try file.status().inode != rewrite.from.inode {
+                StateFile.remove(rewrite.file.path)
+                return nil
             }
+            if locked, let caughtUp = try? catchUp() {
+                missed = caughtUp
+                try rewrite.file.append(file.read(from: rewrite.from.offset, count: offset - rewrite.from.offset))
+            }
+            try StateFile.rename(rewrite.file.path, to: path)
         } catch {
             StateFile.remove(rewrite.file.path)
             throw error

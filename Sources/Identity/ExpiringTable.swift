@@ -17,16 +17,52 @@ final class ExpiringTable: Sendable {
         var log: ExpiringLog?
         /// Why the file does not hold all that memory does.
         var failure: StateError?
+        /// How often something stayed in memory only.
+        var failures = 0
+        /// Nothing expires sooner.
+        var earliest = Int64.max
 
         /// The first value stays and the later expiry wins, so that every reader of the lines ends with the same.
         mutating func apply(_ record: Record) {
             let known = entries[record.key]
+            earliest = min(earliest, record.expires)
             entries[record.key] = Entry(
                 expires: max(record.expires, known?.expires ?? record.expires), value: known?.value ?? record.value)
         }
 
         mutating func apply(_ records: [Record]) {
             for record in records { apply(record) }
+        }
+
+        mutating func failed(_ error: StateError) {
+            failure = error
+            failures += 1
+        }
+
+        mutating func dropExpired(at now: Int64) {
+            if now < earliest { return }
+            entries = entries.filter { $0.value.expires > now }
+            earliest = entries.values.reduce(.max) { min($0, $1.expires) }
+        }
+
+        /// Reads what others appended and leaves the file locked; false when that failed or there is no file.
+        mutating func begin(patient: Bool) -> Bool {
+            do throws(StateError) {
+                guard let records = try log?.begin(patient: patient) else { return false }
+                apply(records)
+                return true
+            } catch {
+                failed(error)
+                return false
+            }
+        }
+
+        mutating func append(_ record: Record) {
+            do throws(StateError) {
+                try log?.append(record)
+            } catch {
+                failed(error)
+            }
         }
 
         func records(at now: Int64) -> [Record] {
@@ -82,21 +118,14 @@ final class ExpiringTable: Sendable {
     func insert(_ key: String, value: String, expires: Int64) -> String? {
         let record = Record(expires: expires, key: key, value: value)
         return state.withLock { state in
-            do throws(StateError) {
-                if state.log != nil { state.apply(try state.log!.begin()) }
-                defer { state.log?.end() }
-                let known = state.entries[key]
-                state.apply(record)
-                if known == nil || known!.expires < expires {
-                    try state.log?.append(record)
-                }
-                return known?.value
-            } catch {
-                state.failure = error
-                let known = state.entries[key]?.value
-                state.apply(record)
-                return known
+            let locked = state.begin(patient: state.failure == nil)
+            let known = state.entries[key]
+            state.apply(record)
+            if locked {
+                if known == nil || known!.expires < expires { state.append(record) }
+                state.log?.end()
             }
+            return known?.value
         }
     }
 
@@ -111,35 +140,28 @@ final class ExpiringTable: Sendable {
     /// Drops what has expired, reads what other processes added, and rewrites the file when most of it is dead. Waits
     /// for the disk, but without the lock: not on an event loop.
     func sweep(now: Int64) {
-        let rewriting = state.withLock { state -> (ExpiringLog.Place, [Record])? in
-            do throws(StateError) {
-                if state.log != nil {
-                    state.apply(try state.log!.begin())
-                    state.log?.end()
-                }
-            } catch {
-                state.failure = error
-            }
-            state.entries = state.entries.filter { $0.value.expires > now }
+        let rewriting = state.withLock { state -> (ExpiringLog.Place, [Record], failures: Int)? in
+            if state.begin(patient: true) { state.log?.end() }
+            state.dropExpired(at: now)
             guard let lines = state.log?.lines, let place = try? state.log?.place() else { return nil }
             let wasteful = lines > 1024 && lines > 4 * state.entries.count
-            return wasteful || state.failure != nil ? (place, state.records(at: now)) : nil
+            return wasteful || state.failure != nil ? (place, state.records(at: now), state.failures) : nil
         }
-        guard let (place, records) = rewriting else { return }
+        guard let (place, records, failures) = rewriting else { return }
         do throws(StateError) {
-            let rewrite = try ExpiringLog.write(records, from: place)
-            try adopt(rewrite)
+            try adopt(ExpiringLog.write(records, from: place), failures)
         } catch {
-            state.withLock { $0.failure = error }
+            state.withLock { $0.failed(error) }
         }
     }
 
-    private func adopt(_ rewrite: consuming ExpiringLog.Rewrite) throws(StateError) {
+    private func adopt(_ rewrite: consuming ExpiringLog.Rewrite, _ failures: Int) throws(StateError) {
         var rewrite = Optional(rewrite)
         try state.withLock { state throws(StateError) in
-            guard let rewrite = rewrite.take(), state.log != nil else { return }
-            state.apply(try state.log!.adopt(rewrite))
-            state.failure = nil
+            guard let rewrite = rewrite.take(), let missed = try state.log?.adopt(rewrite) else { return }
+            state.apply(missed)
+            // What failed while the new file was being written is not in it.
+            if state.failures == failures { state.failure = nil }
         }
     }
 }

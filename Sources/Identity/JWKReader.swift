@@ -69,7 +69,7 @@ struct JWKReader {
         guard exponent.count <= 8, exponent != [1], exponent[exponent.count - 1] & 1 == 1 else {
             throw refuse("\"e\" is not an odd RSA exponent of at most 64 bits")
         }
-        guard modulus.count <= 1024, let key = PKey(rsaModulus: modulus, exponent: exponent) else {
+        guard let key = PKey(rsaModulus: modulus, exponent: exponent) else {
             throw refuse("\"n\" and \"e\" are not an RSA key of at most 8192 bits")
         }
         guard key.bits >= 2048 else { throw refuse("\(key.bits) bits are too few: RS256 needs at least 2048") }

@@ -95,9 +95,8 @@ struct OpenFile: ~Copyable {
         guard fsync(descriptor) == 0 else { throw failure("cannot be synced") }
     }
 
-    /// Takes the advisory lock that shuts out other openings of the file. By default it waits some milliseconds at
-    /// most: holders need it for microseconds, and one that was stopped must not stop an event loop too.
-    func lock(attempts: Int = 100) throws(StateError) {
+    /// Takes the advisory lock that shuts out other openings of the file, trying so many times, 0.1 ms apart.
+    func lock(attempts: Int) throws(StateError) {
         for _ in 0..<attempts {
             if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
             if errno != EWOULDBLOCK && errno != EINTR { break }

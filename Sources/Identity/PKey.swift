@@ -32,27 +32,14 @@ final class PKey: Sendable {
     /// A P-256 public key from its coordinates; nil unless they are a point of the curve.
     convenience init?(p256X x: [UInt8], y: [UInt8]) {
         guard x.count == 32, y.count == 32 else { return nil }
-        let point = [4] + x + y
-        unsafe self.init(type: "EC") { builder in
-            unsafe point.withUnsafeBufferPointer {
-                unsafe OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) == 1
-                    && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, $0.baseAddress, $0.count) == 1
-            }
-        }
+        unsafe self.init(owning: zlh_p256_public_key([4] + x + y))
     }
 
     /// An RSA public key from modulus and exponent, most significant byte first.
     convenience init?(rsaModulus modulus: [UInt8], exponent: [UInt8]) {
-        let n = unsafe BN_bin2bn(modulus, Int32(modulus.count), nil)
-        let e = unsafe BN_bin2bn(exponent, Int32(exponent.count), nil)
-        defer {
-            unsafe BN_free(n)
-            unsafe BN_free(e)
-        }
-        unsafe self.init(type: "RSA") { builder in
-            unsafe OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) == 1
-                && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1
-        }
+        guard modulus.count <= 1024, exponent.count <= 8 else { return nil }
+        unsafe self.init(
+            owning: zlh_rsa_public_key(modulus, Int32(modulus.count), exponent, Int32(exponent.count)))
     }
 
     /// A private key from unencrypted PEM.
@@ -67,30 +54,6 @@ final class PKey: Sendable {
     /// A new Ed25519 private key.
     static func generateEd25519() -> PKey? {
         unsafe PKey(owning: zlh_generate_ed25519())
-    }
-
-    /// Builds a public key from parameters that `fill` pushes, and checks it.
-    private convenience init?(type: String, _ fill: (OpaquePointer) -> Bool) {
-        guard let builder = unsafe OSSL_PARAM_BLD_new() else { return nil }
-        defer { unsafe OSSL_PARAM_BLD_free(builder) }
-        guard unsafe fill(builder), let parameters = unsafe OSSL_PARAM_BLD_to_param(builder) else { return nil }
-        defer { unsafe OSSL_PARAM_free(parameters) }
-        let maker = unsafe EVP_PKEY_CTX_new_from_name(nil, type, nil)
-        defer { unsafe EVP_PKEY_CTX_free(maker) }
-        var key: OpaquePointer?
-        guard unsafe EVP_PKEY_fromdata_init(maker) == 1,
-            unsafe EVP_PKEY_fromdata(maker, &key, zlh_public_key_selection, parameters) == 1
-        else {
-            ERR_clear_error()
-            return nil
-        }
-        unsafe self.init(owning: key)
-        let checker = unsafe EVP_PKEY_CTX_new_from_pkey(nil, key, nil)
-        defer { unsafe EVP_PKEY_CTX_free(checker) }
-        guard unsafe EVP_PKEY_public_check_quick(checker) == 1 else {
-            ERR_clear_error()
-            return nil
-        }
     }
 }
 

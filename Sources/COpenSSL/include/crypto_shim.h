@@ -79,5 +79,48 @@ static inline int zlh_gcm_get_tag(EVP_CIPHER_CTX *context, unsigned char *tag) {
     return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, tag);
 }
 
-/// EVP_PKEY_PUBLIC_KEY, a macro made of others.
-static const int zlh_public_key_selection = EVP_PKEY_PUBLIC_KEY;
+/// A public key of `type` from parameters, checked, or NULL. A builder keeps pointers to what was pushed, which is why
+/// this stays on the C side of the fence.
+static inline EVP_PKEY *zlh_public_key(const char *type, OSSL_PARAM_BLD *builder) {
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, type, NULL), *checker = NULL;
+    OSSL_PARAM *parameters = OSSL_PARAM_BLD_to_param(builder);
+    if (maker && parameters && EVP_PKEY_fromdata_init(maker) == 1
+        && EVP_PKEY_fromdata(maker, &key, EVP_PKEY_PUBLIC_KEY, parameters) == 1) {
+        checker = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+        if (!checker || EVP_PKEY_public_check_quick(checker) != 1) {
+            EVP_PKEY_free(key);
+            key = NULL;
+        }
+    }
+    EVP_PKEY_CTX_free(checker);
+    OSSL_PARAM_free(parameters);
+    EVP_PKEY_CTX_free(maker);
+    return key;
+}
+
+/// A P-256 public key from its uncompressed point, or NULL when that is not on the curve.
+static inline EVP_PKEY *zlh_p256_public_key(const unsigned char point[65]) {
+    EVP_PKEY *key = NULL;
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    if (builder && OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0)
+        && OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, 65))
+        key = zlh_public_key("EC", builder);
+    OSSL_PARAM_BLD_free(builder);
+    return key;
+}
+
+/// An RSA public key from modulus and exponent, most significant byte first, or NULL.
+static inline EVP_PKEY *zlh_rsa_public_key(
+    const unsigned char *modulus, int modulus_length, const unsigned char *exponent, int exponent_length) {
+    EVP_PKEY *key = NULL;
+    BIGNUM *n = BN_bin2bn(modulus, modulus_length, NULL), *e = BN_bin2bn(exponent, exponent_length, NULL);
+    OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+    if (n && e && builder && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n)
+        && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e))
+        key = zlh_public_key("RSA", builder);
+    OSSL_PARAM_BLD_free(builder);
+    BN_free(n);
+    BN_free(e);
+    return key;
+}

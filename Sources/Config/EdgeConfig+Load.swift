@@ -16,13 +16,17 @@ extension EdgeConfig {
     /// What `check` needs: everything wrong with the file, and yet the values of what is right in it. Throws only when
     /// the file cannot be parsed.
     public static func inspect(path: String, environment: [String: String]) throws(ConfigProblems) -> Inspected {
-        let problems = ProblemList(file: path)
-        var document = try YAMLDocument.load(path: path)
+        try inspect(try SourceFile.read(path), environment: environment)
+    }
+
+    static func inspect(_ source: SourceFile, environment: [String: String]) throws(ConfigProblems) -> Inspected {
+        let problems = ProblemList(file: source.path)
+        var document = try source.document()
         document.expandEnvironment(environment, problems: problems)
         let reading = Reading(document: document, problems: problems)
         var config = EdgeConfig()
         var file = Section(YAMLDocument.root, path: "", reading: reading)
-        let judgesRoutes = config.read(&file, folder: FilePath.folder(of: path))
+        let judgesRoutes = config.read(&file, folder: FilePath.folder(of: source.path))
         file.finish()
         let found = problems.inFileOrder
         config.warnings = found.warnings
@@ -42,6 +46,9 @@ extension EdgeConfig {
     /// True when all that routes are judged by was valid.
     private mutating func read(_ file: inout Section, folder: String) -> Bool {
         file.list("upstreams", &upstreams, "a block such as 10.0.0.0/8 or \"fc00::/7\"") { CIDR($0) }
+        if upstreams.isEmpty, file.reading.problems.isEmpty, let node = file.node("upstreams") {
+            file.reading.warning(node, "\"upstreams\" is empty: nothing may be dialled")
+        }
         readListen(&file, folder)
         readIDE(&file, folder)
         file.path("routes", &routesPath, default: "routes.yaml", in: folder)
@@ -70,6 +77,7 @@ extension EdgeConfig {
     }
 
     private mutating func readListen(_ file: inout Section, _ folder: String) {
+        let reading = file.reading
         var section = file.section("listen")
         let expected = "an address and port such as \"0.0.0.0:443\" or \"[::]:443\""
         section.list("https", &listen.https, expected) { Endpoint($0) }
@@ -80,10 +88,10 @@ extension EdgeConfig {
         }
         section.path("admin", &listen.admin, default: listen.admin, in: folder)
         if listen.admin.utf8.count > 107, let node = section.node("admin") {
-            section.reading.error(node, "\"listen.admin\": the path of a socket has at most 107 bytes; shorten it")
+            reading.error(node, "\"listen.admin\": the path of a socket has at most 107 bytes; shorten it")
         }
-        if let node = section.node("https"), listen.https.isEmpty, listen.minecraft.isEmpty {
-            section.reading.warning(node, "nothing listens: \"listen.https\" and \"listen.minecraft\" are empty")
+        if let node = section.node("https"), reading.problems.isEmpty, listen.https.isEmpty, listen.minecraft.isEmpty {
+            reading.warning(node, "nothing listens: \"listen.https\" and \"listen.minecraft\" are empty")
         }
         reportSharedListeners(section)
         section.finish()
@@ -120,7 +128,7 @@ extension EdgeConfig {
                 pair.finish()
                 return files
             }
-            if tls.certificates.isEmpty, !listen.https.isEmpty {
+            if tls.certificates.isEmpty, section.reading.document.kind(node) != .mapping, !listen.https.isEmpty {
                 section.reading.error(node, "\"tls.certificates\" is empty; name at least one certificate and key")
             }
         }
@@ -144,6 +152,12 @@ extension EdgeConfig {
         session.seconds("absolute", &ide.session.absolute, 60...366 * 86_400)
         session.seconds("idle", &ide.session.idle, 60...366 * 86_400)
         session.finish()
+        if ide.session.idle > ide.session.absolute, let node = session.node("idle") {
+            section.reading.warning(node, "\"ide.session.idle\" is longer than \"absolute\" and has no effect")
+        }
+        if ide.loginURL.hasPrefix("http://"), let node = section.node("login_url") {
+            section.reading.warning(node, "\"ide.login_url\" is not https: anyone on the way can replace the page")
+        }
         section.finish()
     }
 

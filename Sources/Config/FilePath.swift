@@ -36,7 +36,7 @@ extension Section {
 
     /// Reports those of `keys` that are absent.
     func require(_ keys: [String], of element: Int) {
-        for key in keys where !has(key) {
+        for key in keys where isMapping && !has(key) {
             reading.error(element, "\"\(name(of: key))\" is missing; add it")
         }
     }

@@ -1,29 +1,35 @@
 import CYAML
 import Glibc
 
-extension YAMLDocument {
+/// A file's bytes and its name for messages: where every load begins, and where tests come in.
+struct SourceFile {
     /// Larger files are refused unread.
     static let mostBytes = 64 << 20
 
-    /// Reads and parses a file, or throws the one problem that keeps it from being read.
-    static func load(path: String) throws(ConfigProblems) -> YAMLDocument {
-        let (document, failure) = try loadWhatCanBeRead(path: path)
+    let path: String
+    let bytes: [UInt8]
+
+    /// Reads a file, or throws the one problem that keeps it from being read.
+    static func read(_ path: String) throws(ConfigProblems) -> SourceFile {
+        do {
+            return SourceFile(path: path, bytes: try FileContents.read(path, atMost: mostBytes))
+        } catch {
+            throw ConfigProblems(problems: [ConfigProblem(file: path, line: 1, message: error.reason)])
+        }
+    }
+
+    /// The document, or the one problem that keeps it from being parsed.
+    func document() throws(ConfigProblems) -> YAMLDocument {
+        let (document, failure) = documentAsFarAsItGoes()
         if let failure { throw ConfigProblems(problems: [failure]) }
         return document
     }
 
     /// The document, or as much of it as is well-formed and what ended it.
-    static func loadWhatCanBeRead(
-        path: String
-    ) throws(ConfigProblems) -> (document: YAMLDocument, failure: ConfigProblem?) {
-        var bytes: [UInt8]
-        do {
-            bytes = try FileContents.read(path, atMost: mostBytes)
-        } catch {
-            throw ConfigProblems(problems: [ConfigProblem(file: path, line: 1, message: error.reason)])
-        }
+    func documentAsFarAsItGoes() -> (document: YAMLDocument, failure: ConfigProblem?) {
+        var bytes = bytes
         if path.hasSuffix(".json") { JSONEscapes.joinSurrogates(&bytes) }
-        let (document, failure) = parse(bytes)
+        let (document, failure) = YAMLDocument.parse(bytes)
         return (document, failure.map { ConfigProblem(file: path, line: $0.line, message: $0.message) })
     }
 }
@@ -112,8 +118,9 @@ public enum FileContents {
         close(folder)
     }
 
-    /// Hands what parsing took back to the system; the allocator would keep it.
-    static func releaseMemory() {
-        malloc_trim(0)
+    /// Hands what parsing a file of that size took back to the system; the allocator would keep it. That walks the
+    /// whole heap under the allocator's locks, so small files do not pay for it.
+    static func releaseMemory(after bytes: Int) {
+        if bytes >= 1 << 20 { malloc_trim(0) }
     }
 }

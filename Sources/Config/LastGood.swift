@@ -8,15 +8,16 @@ public enum LastGood {
 
     /// Writes the table, atomically and readable by us alone. Blocks on the disk.
     public static func save(_ table: RouteTable, state: String) throws(FileFailure) {
-        try FileContents.write("\(state)/\(fileName)", Array(text(of: table).utf8))
-        FileContents.releaseMemory()
+        let bytes = Array(text(of: table).utf8)
+        defer { FileContents.releaseMemory(after: bytes.count) }
+        try FileContents.write("\(state)/\(fileName)", bytes)
     }
 
     /// The table that was saved, if there is one and it is still valid under `config`.
     public static func load(state: String, against config: EdgeConfig) -> RouteTable? {
-        defer { FileContents.releaseMemory() }
-        let path = "\(state)/\(fileName)"
-        guard let (content, _) = try? RoutesFile.read(path: path, against: config, isSnapshot: true) else { return nil }
+        guard let source = try? SourceFile.read("\(state)/\(fileName)") else { return nil }
+        defer { FileContents.releaseMemory(after: source.bytes.count) }
+        guard let (content, _) = try? RoutesFile.read(source, against: config, isSnapshot: true) else { return nil }
         return RouteTable(
             ide: content.ide, minecraft: content.minecraft, revoked: content.revoked, generation: content.generation)
     }

@@ -7,10 +7,14 @@ func unknownKey(_ key: String, in path: String, among known: [String]) -> String
     return "unknown key \(quoted(key))\(place); the nearest known key is \"\(nearest)\""
 }
 
-/// The known key that takes the fewest edits to reach; the first of equals.
+/// The known key that takes the fewest edits to reach; the first of equals. A key that was cut short is near too.
 func nearestKey(to key: String, among known: [String]) -> String? {
     let key = Array(key.lowercased().utf8.prefix(64))
-    return known.min { editDistance(key, Array($0.utf8)) < editDistance(key, Array($1.utf8)) }
+    let distances = known.map { candidate in
+        let isPrefix = key.count >= 3 && candidate.utf8.starts(with: key)
+        return min(editDistance(key, Array(candidate.utf8)), isPrefix ? 2 : .max)
+    }
+    return zip(known, distances).min { $0.1 < $1.1 }?.0
 }
 
 /// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).

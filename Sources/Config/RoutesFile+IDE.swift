@@ -61,7 +61,7 @@ extension RoutesFile {
         let document = reading.document
         guard document.kind(node) == .mapping else {
             let example = "{ address: 10.60.11.1, generation: 01JD3K }"
-            reading.error(node, "\(vmid) must be like \(example), not \(document.describe(node))")
+            reading.error(node, "\"ide.\(vmid)\" must be like \(example), not \(document.describe(node))")
             return nil
         }
         var fields = IDEFields()
@@ -69,9 +69,9 @@ extension RoutesFile {
         document.forEachPair(of: node) { key, value in
             isValid = fields.take(key, value, vmid, reading) && isValid
         }
-        for (name, field) in [("address", fields.address), ("generation", fields.generation)] where field == nil {
-            reading.error(node, "\(vmid): \"\(name)\" is missing; add it")
-            isValid = false
+        let required = [("address", fields.address), ("generation", fields.generation)]
+        for (name, field) in required where field == nil && isValid {
+            reading.error(node, "\"ide.\(vmid)\": \"\(name)\" is missing; add it")
         }
         guard isValid, let addressNode = fields.address, let generationNode = fields.generation else { return nil }
         let port = fields.port.map { readPort($0, vmid, reading) } ?? idePort
@@ -80,7 +80,7 @@ extension RoutesFile {
         guard let port, let address, let generation else { return nil }
         let endpoint = Endpoint(address: address, port: port)
         if let refusal = rules.refusal(of: endpoint) {
-            reading.error(addressNode, "\(vmid): \(endpoint) \(refusal)")
+            reading.error(addressNode, "\"ide.\(vmid)\": \(endpoint) \(refusal)")
             return nil
         }
         return IDERoute(vmid: vmid, endpoint: endpoint, generation: generation)
@@ -90,14 +90,14 @@ extension RoutesFile {
         let text = reading.document.string(node)
         if let address = IPAddress(text) { return address }
         let hint = Endpoint(text) == nil ? "write one such as 10.60.11.1 or \"fd00::11:2\"" : "write the port as port:"
-        reading.error(node, "\(vmid): \(quoted(text)) is not an IP address; \(hint)")
+        reading.error(node, "\"ide.\(vmid)\": \(quoted(text)) is not an IP address; \(hint)")
         return nil
     }
 
     private static func readPort(_ node: Int, _ vmid: UInt32, _ reading: Reading) -> UInt16? {
         let text = reading.document.string(node)
         if let port = Quantity.integer(text).flatMap(UInt16.init(exactly:)), port > 0 { return port }
-        reading.error(node, "\(vmid): \(quoted(text)) is not a port; ports are 1 to 65535")
+        reading.error(node, "\"ide.\(vmid)\": \(quoted(text)) is not a port; ports are 1 to 65535")
         return nil
     }
 
@@ -108,7 +108,7 @@ extension RoutesFile {
         }
         reading.error(
             node,
-            "\(vmid): \(reading.document.describe(node)) is not a generation; "
+            "\"ide.\(vmid)\": \(reading.document.describe(node)) is not a generation; "
                 + "it has 1 to \(longestGeneration) bytes without spaces")
         return nil
     }

@@ -26,7 +26,7 @@ extension RoutesFile {
                     section.node("host") ?? element,
                     "host \(quoted(route.host)) is given twice, first in line \(line); remove one")
             }
-            warn(of: route, element, reading)
+            if !route.host.isEmpty { warn(of: route, element, reading) }
             return route
         }
     }
@@ -35,7 +35,7 @@ extension RoutesFile {
         _ node: Int, _ reading: Reading, _ rules: DialRules
     ) -> [MinecraftRoute.Backend] {
         let elements = reading.list(node, "minecraft.backends")
-        if elements.isEmpty, reading.document.kind(node) != .mapping {
+        if elements.isEmpty, reading.document.kind(node) == .sequence || reading.document.isNothing(node) {
             reading.error(node, "\"minecraft.backends\" is empty; name at least one { address: \"10.60.0.10:25565\" }")
         }
         var seen: Set<Endpoint> = []

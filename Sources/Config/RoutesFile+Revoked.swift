@@ -17,6 +17,7 @@ extension RoutesFile {
                 Timestamp.seconds($0).map { $0 }
             }
             section.finish()
+            guard section.isMapping else { return nil }
             guard ["session", "user", "vmid"].count(where: section.has) == 1 else {
                 reading.error(element, "\"revoked\": name exactly one of session, user, vmid")
                 return nil
@@ -43,7 +44,8 @@ enum Timestamp {
         guard bytes.count >= 20, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),
             [UInt8(ascii: "T"), UInt8(ascii: "t"), UInt8(ascii: " ")].contains(bytes[10]),
             bytes[13] == UInt8(ascii: ":"), bytes[16] == UInt8(ascii: ":"),
-            let year = number(bytes[0..<4]), let month = number(bytes[5..<7]), let day = number(bytes[8..<10]),
+            let year = number(bytes[0..<4]), year > 0,
+            let month = number(bytes[5..<7]), let day = number(bytes[8..<10]),
             let hour = number(bytes[11..<13]), let minute = number(bytes[14..<16]),
             let second = number(bytes[17..<19]),
             (1...12).contains(month), (1...daysIn(month, year)).contains(day), hour < 24, minute < 60, second <= 60

@@ -20,8 +20,15 @@ public enum RoutesFile {
     public static func load(
         path: String, against config: EdgeConfig, previous: RouteTable?, force: Bool, generation: UInt64
     ) throws(ConfigProblems) -> LoadedRoutes {
-        defer { FileContents.releaseMemory() }
-        let (content, problems) = try read(path: path, against: config)
+        let source = try SourceFile.read(path)
+        defer { FileContents.releaseMemory(after: source.bytes.count) }
+        return try load(source, against: config, previous: previous, force: force, generation: generation)
+    }
+
+    static func load(
+        _ source: SourceFile, against config: EdgeConfig, previous: RouteTable?, force: Bool, generation: UInt64
+    ) throws(ConfigProblems) -> LoadedRoutes {
+        let (content, problems) = try read(source, against: config)
         let table = RouteTable(
             ide: content.ide, minecraft: content.minecraft, revoked: content.revoked, generation: generation)
         let diff = RouteDiff.between(previous ?? .empty, table)
@@ -34,10 +41,15 @@ public enum RoutesFile {
     /// The revocations of a file that was refused: they take effect all the same as far as they can be read. Nil when
     /// nothing of them can.
     public static func revokedOnly(path: String) -> [RevocationRule]? {
-        guard let (document, _) = try? YAMLDocument.loadWhatCanBeRead(path: path), !document.nodes.isEmpty,
-            document.kind(YAMLDocument.root) == .mapping
-        else { return nil }
-        let reading = Reading(document: document, problems: ProblemList(file: path))
+        guard let source = try? SourceFile.read(path) else { return nil }
+        defer { FileContents.releaseMemory(after: source.bytes.count) }
+        return revokedOnly(source)
+    }
+
+    static func revokedOnly(_ source: SourceFile) -> [RevocationRule]? {
+        let document = source.documentAsFarAsItGoes().document
+        guard !document.nodes.isEmpty, document.kind(YAMLDocument.root) == .mapping else { return nil }
+        let reading = Reading(document: document, problems: ProblemList(file: source.path))
         var list: Int?
         document.forEachPair(of: YAMLDocument.root) { key, value in
             if document.string(key) == "revoked", !document.unfinished.contains(value) { list = value }
@@ -56,10 +68,10 @@ public enum RoutesFile {
 
     /// Reads a file and refuses it unless every entry is valid. `isSnapshot` also takes what `LastGood` writes.
     static func read(
-        path: String, against config: EdgeConfig, isSnapshot: Bool = false
+        _ source: SourceFile, against config: EdgeConfig, isSnapshot: Bool = false
     ) throws(ConfigProblems) -> (content: Content, problems: ProblemList) {
-        let problems = ProblemList(file: path)
-        let reading = Reading(document: try YAMLDocument.load(path: path), problems: problems)
+        let problems = ProblemList(file: source.path)
+        let reading = Reading(document: try source.document(), problems: problems)
         let rules = config.dialRules
         var file = Section(YAMLDocument.root, path: "", reading: reading)
         var content = Content()

@@ -10,7 +10,7 @@ extension Section {
 
     /// The same where there may be none.
     mutating func chatText(_ key: String, _ target: inout ChatText?) {
-        guard let node = node(key) else { return }
+        guard let node = node(key), !reading.document.isNothing(node) else { return }
         switch reading.document.kind(node) {
         case .plain, .quoted: target = .plain(reading.document.string(node))
         case .mapping: target = .component(ComponentJSON.text(of: node, in: reading))

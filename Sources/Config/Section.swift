@@ -15,7 +15,7 @@ final class Reading {
 
     /// The elements of a list; none, and a problem, when it is not one.
     func list(_ node: Int, _ name: String) -> [Int] {
-        if document.isNothing(node) { return [] }
+        if document.isNothing(node) || document.unfilled.contains(node) { return [] }
         if document.kind(node) == .sequence { return document.elements(of: node) }
         error(node, "\"\(name)\" must be a list, not \(document.describe(node)); write [a, b] or lines of \"- a\"")
         return []
@@ -23,6 +23,7 @@ final class Reading {
 
     /// The text of a scalar; nil, and a problem, for a list or mapping.
     func text(_ node: Int, _ name: String) -> String? {
+        if document.unfilled.contains(node) { return nil }
         if document.isScalar(node) { return document.string(node) }
         error(node, "\"\(name)\" must be one value, not \(document.describe(node))")
         return nil
@@ -36,6 +37,8 @@ struct Section {
     let path: String
     private var entries: [String: (key: Int, value: Int)] = [:]
     private var asked: [String] = []
+    /// False when something else stands where keys and values should; that has been reported.
+    private(set) var isMapping = true
 
     /// An absent or empty node reads as an empty mapping.
     init(_ node: Int?, path: String, reading: Reading) {
@@ -45,14 +48,17 @@ struct Section {
         guard reading.document.kind(node) == .mapping else {
             let place = path.isEmpty ? "the file" : "\"\(path)\""
             reading.error(node, "\(place) must be keys and values, not \(reading.document.describe(node))")
+            isMapping = false
             return
         }
         reading.document.forEachPair(of: node) { key, value in
             let name = reading.document.string(key)
-            if let first = entries.updateValue((key, value), forKey: name) {
-                let line = reading.document.line(first.key)
-                reading.error(key, "\(quoted(name)) is given twice, first in line \(line); remove one")
+            guard let first = entries[name] else {
+                entries[name] = (key, value)
+                return
             }
+            let line = reading.document.line(first.key)
+            reading.error(key, "\(quoted(name)) is given twice, first in line \(line); remove one")
         }
     }
 
@@ -72,7 +78,8 @@ struct Section {
 
     /// Reports keys nobody asked for.
     func finish() {
-        for (name, entry) in entries where !asked.contains(name) {
+        let unknown = entries.filter { !asked.contains($0.key) }.sorted { $0.value.key < $1.value.key }
+        for (name, entry) in unknown {
             reading.error(entry.key, unknownKey(name, in: path, among: asked))
         }
     }

@@ -4,8 +4,11 @@ extension YAMLDocument {
     mutating func expandEnvironment(_ environment: [String: String], problems: ProblemList) {
         for index in nodes.indices where isScalar(index) && bytes(index).contains(UInt8(ascii: "$")) {
             let before = string(index)
-            let after = Self.expand(before, environment) { problems.error(line(index), $0) }
-            guard after != before else { continue }
+            var failures: [String] = []
+            let after = Self.expand(before, environment) { failures.append($0) }
+            for failure in failures { problems.error(line(index), failure) }
+            if !failures.isEmpty { unfilled.insert(index) }
+            guard failures.isEmpty, after != before else { continue }
             guard text.count + after.utf8.count <= Int(UInt32.max) else {
                 problems.error(line(index), "the value is too long")
                 return

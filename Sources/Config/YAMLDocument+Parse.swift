@@ -11,8 +11,30 @@ extension YAMLDocument {
         var builder = YAMLBuilder()
         builder.document.text.reserveCapacity(input.count)
         let failure = unsafe input.withUnsafeBufferPointer { bytes in unsafe builder.readEvents(of: bytes) }
+        guard let failure else { return (builder.document, nil) }
         builder.closeWhatIsOpen()
-        return (builder.document, failure)
+        // The parser puts the end of the file on a line of its own.
+        let line = min(failure.line, max(1, input.count { $0 == 0x0a } + (input.last == 0x0a ? 0 : 1)))
+        return (builder.document, (line, failure.message + hint(for: lineText(line, of: input))))
+    }
+
+    /// What people stumble over, told from the line the parser stumbled at.
+    private static func hint(for line: String) -> String {
+        if line.first == "\t" || line.contains(" \t") { return "; indent with spaces, not tabs" }
+        if line.contains("${") { return "; put quotes around a value with ${NAME} inside [ ] or { }" }
+        if line.contains(" ::") || line.contains("[::") || line.contains("::,") || line.contains(":: ") {
+            return "; put quotes around an IPv6 address inside [ ] or { }"
+        }
+        return ""
+    }
+
+    private static func lineText(_ number: Int, of input: [UInt8]) -> String {
+        var start = 0
+        for _ in 1..<max(number, 1) {
+            guard let end = input[start...].firstIndex(of: 0x0a) else { break }
+            start = end + 1
+        }
+        return String(decoding: input[start...].prefix { $0 != 0x0a }.prefix(400), as: UTF8.self)
     }
 }
 
@@ -27,13 +49,16 @@ private struct YAMLBuilder {
 
     /// Reads to the end of the stream, or to the first thing we do not take.
     mutating func readEvents(of bytes: UnsafeBufferPointer<UInt8>) -> Failure? {
+        if bytes.isEmpty { return (1, "the file is empty") }
         var parser = unsafe yaml_parser_t()
         guard unsafe yaml_parser_initialize(&parser) == 1 else { return (1, "out of memory") }
         defer { unsafe yaml_parser_delete(&parser) }
         unsafe yaml_parser_set_input_string(&parser, bytes.baseAddress, bytes.count)
         while true {
             var event = unsafe yaml_event_t()
-            guard unsafe yaml_parser_parse(&parser, &event) == 1 else { return unsafe Self.failure(of: parser) }
+            guard unsafe yaml_parser_parse(&parser, &event) == 1 else {
+                return unsafe Self.failure(of: parser, in: bytes)
+            }
             let isEnd = unsafe event.type == YAML_STREAM_END_EVENT
             let failure = unsafe take(event)
             unsafe yaml_event_delete(&event)
@@ -102,12 +127,18 @@ private struct YAMLBuilder {
         return nil
     }
 
-    private static func failure(of parser: yaml_parser_t) -> Failure {
-        let isReader = unsafe parser.error == YAML_READER_ERROR
+    private static func failure(of parser: yaml_parser_t, in bytes: UnsafeBufferPointer<UInt8>) -> Failure {
         let problem = unsafe parser.problem.map { unsafe String(cString: $0) } ?? "out of memory"
-        let context = unsafe parser.context.map { unsafe String(cString: $0) + ", " } ?? ""
-        // Errors of encoding carry no mark of their own; where the parser stood is as near as it gets.
-        let mark = unsafe isReader ? parser.mark : parser.problem_mark
-        return (mark.line + 1, "not valid YAML: \(context)\(problem)")
+        guard unsafe parser.error != YAML_READER_ERROR else {
+            // The reader runs ahead of the parser and knows bytes, not lines.
+            let before = unsafe bytes.prefix(parser.problem_offset)
+            return (unsafe before.count { $0 == 0x0a } + 1, "not valid YAML: \(problem); save the file as UTF-8")
+        }
+        let line = unsafe parser.problem_mark.line + 1
+        guard let context = unsafe parser.context.map({ unsafe String(cString: $0) }) else {
+            return (line, "not valid YAML: \(problem)")
+        }
+        let start = unsafe parser.context_mark.line + 1
+        return (line, "not valid YAML: \(context)\(start < line ? " from line \(start)" : ""), \(problem)")
     }
 }

@@ -27,6 +27,8 @@ struct YAMLDocument {
     var text: [UInt8] = []
     /// Collections whose end was not reached; only in a document that failed.
     var unfinished: [Int] = []
+    /// Scalars with a variable that could not be filled in; that has been reported, so nothing else need be.
+    var unfilled: Set<Int> = []
 }
 
 extension YAMLDocument {

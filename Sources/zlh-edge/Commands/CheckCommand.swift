@@ -2,6 +2,7 @@ import ArgumentParser
 import Config
 import Glibc
 import Supervisor
+import Wire
 
 /// `zlh-edge check`: everything that is wrong with the files, in one go, without starting anything.
 struct CheckCommand: ParsableCommand {
@@ -35,14 +36,27 @@ struct CheckCommand: ParsableCommand {
         var found = inspected.problems + config.warnings
         if inspected.judgesRoutes { found += problems(ofRoutes: config) }
         found += extraProblems(config)
+        return found + hostWarnings(config).map { ConfigProblem(file: path, line: 1, message: $0, isWarning: true) }
+    }
+
+    /// What is odd about this machine or user rather than about a line.
+    private func hostWarnings(_ config: EdgeConfig) -> [String] {
+        var warnings: [String] = []
         if geteuid() == 0 {
-            found.append(
-                ConfigProblem(
-                    file: path, line: 1,
-                    message: "running as root; use a user of its own with CAP_NET_BIND_SERVICE or socket activation",
-                    isWarning: true))
+            warnings.append("running as root; use a user of its own with CAP_NET_BIND_SERVICE or socket activation")
         }
-        return found
+        let listeners = config.listen.https + config.listen.http + config.listen.minecraft
+        if listeners.contains(where: { !$0.address.isIPv4 }), !hasIPv6() {
+            warnings.append("this host has no IPv6; the [::] listeners will be left out")
+        }
+        return warnings
+    }
+
+    private func hasIPv6() -> Bool {
+        let socket = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        guard socket >= 0 else { return false }
+        close(socket)
+        return true
     }
 
     private func problems(ofRoutes config: EdgeConfig) -> [ConfigProblem] {

@@ -1,8 +1,8 @@
 import LocalServer
 import Reactor
 
-/// A shell over a WebSocket: binary messages are keystrokes and output, the text message `resize COLUMNS ROWS` tells
-/// the terminal's size.
+/// A shell over a WebSocket: output comes in binary messages; whatever is sent is typed, but for the text message
+/// `resize COLUMNS ROWS`, which tells the terminal's size.
 enum ShellSession {
     /// Runs until either side ends; the shell never outlives its WebSocket.
     static func run(_ socket: LocalWebSocket) throws {
@@ -18,8 +18,12 @@ enum ShellSession {
         while let message = try socket.readMessage() {
             switch message {
             case .binary(let keys): terminal.write(keys)
-            case .text(let command):
-                if let size = size(in: command) { terminal.resize(columns: size.columns, rows: size.rows) }
+            case .text(let text):
+                if let size = size(in: text) {
+                    terminal.resize(columns: size.columns, rows: size.rows)
+                } else {
+                    terminal.write(Array(text.utf8))
+                }
             }
         }
     }

@@ -50,7 +50,7 @@ import Wire
         #expect(seen.contains("/dev/pts/"))
         // 0, 1, 2 and bash's own 255: nothing of the server's.
         #expect(seen.contains("\r\n4\r\n"))
-        try client.sendFrame(0x82, Array("exit\r".utf8))
+        try client.sendFrame(0x81, Array("exit\r".utf8))
         var frame = try client.frame()
         while frame.first == 0x82 { frame = try client.frame() }
         #expect(frame.first == 0x88)

@@ -63,7 +63,7 @@ let package = Package(
         .executableTarget(
             name: "zlh-edge",
             dependencies: [
-                "Config", "Demo", "Identity", "Reactor", "Routing", "Supervisor", "TLS", "Wire",
+                "Config", "Demo", "Identity", "Reactor", "Supervisor", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

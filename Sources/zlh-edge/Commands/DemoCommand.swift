@@ -1,4 +1,5 @@
 import ArgumentParser
+import Config
 import Demo
 import Glibc
 import Identity
@@ -56,7 +57,7 @@ private struct DemoRun {
         Folder.make(folder)
         let now = Clock.epochMs() / 1000
         let certificates = try DevelopmentCertificates.make(in: folder, domain: Self.domain, nowEpoch: now)
-        if access("\(folder)/\(LaunchKeys.keySetName)", R_OK) != 0 { _ = try LaunchKeys.generateEd25519(into: folder) }
+        if unsafe access("\(folder)/\(LaunchKeys.keySetName)", R_OK) != 0 { _ = try LaunchKeys.generateEd25519(into: folder) }
 
         let container = try DemoContainer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
         container.start()
@@ -67,7 +68,7 @@ private struct DemoRun {
 
         var options = RunOptions()
         options.sendsHSTS = false
-        options.logDescriptor = open("\(folder)/edge.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        options.logDescriptor = unsafe open("\(folder)/edge.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         let url = try launchURL(port: port, now: now)
         let words = announcement(url: url, ca: certificates.ca, port: port)
         options.ready = { _ in StandardOutput.write(words) }
@@ -142,7 +143,7 @@ private struct DemoRun {
 
     private func write(_ name: String, _ text: String) throws {
         let path = "\(folder)/\(name)"
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        let file = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw SystemError(errno) }
         defer { close(file) }
         let bytes = Array(text.utf8)
@@ -156,7 +157,7 @@ private enum Folder {
         var built = ""
         for part in path.split(separator: "/", omittingEmptySubsequences: true) {
             built += "/\(part)"
-            _ = mkdir(built, 0o700)
+            _ = unsafe mkdir(built, 0o700)
         }
     }
 }

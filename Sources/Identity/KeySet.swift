@@ -49,6 +49,16 @@ public final class KeySet: Sendable {
         self.warnings = warnings
     }
 
+    /// Reads a JWKS file; a failure's text begins with its path. Waits for the disk.
+    public static func load(path: String) throws(LaunchKeyError) -> KeySet {
+        let bytes = try LaunchKeys.read(path)
+        do {
+            return try KeySet(jwks: bytes)
+        } catch {
+            throw LaunchKeyError("\(path): \(error)")
+        }
+    }
+
     /// The algorithm of the key with this id.
     public func algorithm(of keyID: String) -> Algorithm? { keys[keyID]?.algorithm }
 

@@ -32,9 +32,12 @@ struct OpenFile: ~Copyable {
     let path: String
     private let descriptor: Int32
 
-    /// Opens `path`, never through a symbolic link in its last part; new files get mode 0600.
-    init(_ path: String, _ flags: Int32) throws(Failure) {
-        descriptor = unsafe open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    /// Opens `path`, by default not through a symbolic link in its last part; `mode` is that of a new file.
+    init(
+        _ path: String, _ flags: Int32, mode: UInt32 = 0o600, followingLinks: Bool = false
+    ) throws(Failure) {
+        let flags = flags | O_CLOEXEC | O_NONBLOCK | (followingLinks ? 0 : O_NOFOLLOW)
+        descriptor = unsafe open(path, flags, mode)
         self.path = path
         if descriptor < 0 { throw Failure(path: path, doing: "cannot be opened", code: errno) }
     }

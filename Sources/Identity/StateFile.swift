@@ -32,6 +32,27 @@ enum StateFile {
         return try file.read(from: 0, count: status.size)
     }
 
+    /// The contents of a file that operators made: a JWKS, a PEM. It may be a symbolic link and have any mode.
+    static func readForeign(_ path: String, atMost limit: Int = 1 << 20) throws(StateError) -> [UInt8] {
+        let file: OpenFile
+        do {
+            file = try OpenFile(path, O_RDONLY, followingLinks: true)
+        } catch {
+            throw error.state
+        }
+        let status = try file.status()
+        guard status.isRegular else { throw StateError(path: path, reason: "not a regular file") }
+        guard status.size <= limit else { throw StateError(path: path, reason: "larger than \(limit) bytes") }
+        return try file.read(from: 0, count: limit)
+    }
+
+    /// Makes a directory unless there is one; its parent must exist.
+    static func makeDirectory(_ path: String, mode: UInt32) throws(StateError) {
+        if unsafe mkdir(path, mode) != 0, errno != EEXIST {
+            throw OpenFile.Failure(path: path, doing: "cannot be made", code: errno).state
+        }
+    }
+
     /// What the file is like; nil when there is none.
     static func status(_ path: String) throws(StateError) -> OpenFile.Status? {
         let file: OpenFile
@@ -60,9 +81,9 @@ enum StateFile {
         try syncDirectory(of: path)
     }
 
-    /// Writes a file that must not be there yet, mode 0600.
-    static func writeNew(_ path: String, _ bytes: [UInt8]) throws(StateError) {
-        let file = try create(path)
+    /// Writes a file that must not be there yet.
+    static func writeNew(_ path: String, _ bytes: [UInt8], mode: UInt32) throws(StateError) {
+        let file = try create(path, mode: mode)
         do {
             try file.append(bytes)
             try file.sync()
@@ -72,10 +93,10 @@ enum StateFile {
         }
     }
 
-    /// A new, empty file of mode 0600.
-    static func create(_ path: String) throws(StateError) -> OpenFile {
+    /// A new, empty file.
+    static func create(_ path: String, mode: UInt32 = 0o600) throws(StateError) -> OpenFile {
         do {
-            return try OpenFile(path, OpenFile.appending | O_CREAT | O_EXCL)
+            return try OpenFile(path, OpenFile.appending | O_CREAT | O_EXCL, mode: mode)
         } catch {
             throw error.state
         }
@@ -115,9 +136,7 @@ public enum StateDirectory {
     /// Makes `path` with mode 0700 when it is missing (its parent must exist) and checks that it can be trusted.
     /// - Returns: warnings, one line each.
     public static func prepare(_ path: String) throws(StateError) -> [String] {
-        if unsafe mkdir(path, 0o700) != 0, errno != EEXIST {
-            throw OpenFile.Failure(path: path, doing: "cannot be made", code: errno).state
-        }
+        try StateFile.makeDirectory(path, mode: 0o700)
         let status = try StateFile.directory(of: path + "/.").status()
         guard status.mode & 0o022 == 0 else {
             throw StateError(path: path, reason: "others may write to it: chmod 700")

@@ -74,7 +74,7 @@ extension LaunchVerifier {
         let payload = out.readForm(bytes)
         let jws = JWS.parse(bytes.span)
         out.note(
-            "header", jws != nil, jws.map { "alg \($0.algorithm), kid \($0.keyID)" } ?? out.headerFault,
+            "header", jws != nil, jws.map { "alg \(shown($0.algorithm)), kid \(shown($0.keyID))" } ?? out.headerFault,
             else: .malformed)
         out.checkSignature(jws, bytes, verifier)
         let read = payload.flatMap(LaunchClaims.read)
@@ -135,7 +135,7 @@ extension TokenInspection {
         }
         let key = verifier.keys.key(jws.keyID)
         note(
-            "key", key != nil, key == nil ? "no key \"\(jws.keyID)\" in the JWKS" : "key \"\(jws.keyID)\"",
+            "key", key != nil, key == nil ? "no key \(shown(jws.keyID)) in the JWKS" : "key \(shown(jws.keyID))",
             else: .unknownKey)
         guard let key else {
             for name in ["algorithm", "signature"] { skip(name, "no key") }
@@ -143,7 +143,7 @@ extension TokenInspection {
         }
         let fits = key.algorithm.rawValue.utf8.elementsEqual(jws.algorithm.utf8)
         note(
-            "algorithm", fits, "the key's is \(key.algorithm.rawValue), the token says \(jws.algorithm)",
+            "algorithm", fits, "the key's is \(key.algorithm.rawValue), the token says \(shown(jws.algorithm))",
             else: .badSignature)
         let genuine = key.verifies(jws.signature, over: bytes.span.extracting(first: jws.signedCount))
         note("signature", genuine, genuine ? "good" : "not made with this key over these bytes", else: .badSignature)
@@ -156,7 +156,7 @@ extension LaunchCheck {
         _ claims: LaunchClaims, _ audiences: [String], _ policy: LaunchPolicy, _ vmid: UInt32?, _ now: Int64
     ) -> String {
         switch self {
-        case .issuer: "\"\(claims.issuer)\", expected \"\(policy.issuer)\""
+        case .issuer: "\(shown(claims.issuer)), expected \"\(policy.issuer)\""
         case .audience: "\(JSONValue.array(audiences.map(JSONValue.string)).text), expected \"\(policy.audience)\""
         case .lifetime: "\(claims.expires - claims.issuedAt) s of at most \(policy.lifetimeAtMost) s"
         case .vmid: "\(claims.vmid)" + (vmid.map { ", the host's is \($0)" } ?? "")
@@ -171,3 +171,6 @@ extension LaunchCheck {
         seconds > 0 ? "\(seconds) s ago" : "in \(-seconds) s"
     }
 }
+
+/// Text of a stranger, fit for a terminal: quoted, controls escaped.
+private func shown(_ text: String) -> String { JSONValue.string(text).text }

@@ -30,11 +30,12 @@ import Testing
         try withDirectory { directory in
             let made = try LaunchKeys.generateEd25519(into: directory)
             #expect(try mode(made.privatePEMPath) == 0o600)
+            #expect(try mode(made.jwksPath) & 0o444 == 0o444, "it is public, and the gateway is another user")
             let pem = try contents(made.privatePEMPath)
             let keys = try KeySet(jwks: contents(made.jwksPath))
-            #expect(keys.keyIDs == [made.keyID] && keys.warnings.isEmpty)
+            #expect(keys.keyIDs == [made.kid] && keys.warnings.isEmpty)
             let token = try LaunchKeys.issue(
-                privateKeyPEM: pem, keyID: made.keyID, claims: Self.claims, audience: "zlh-edge")
+                privateKeyPEM: pem, keyID: made.kid, claims: Self.claims, audience: "zlh-edge")
             #expect(LaunchVerifier(keys: keys, policy: LaunchPolicy()).result(token) == "ok")
             #expect(throws: LaunchKeyError.self) { try LaunchKeys.generateEd25519(into: directory) }
             #expect(try contents(made.privatePEMPath) == pem)

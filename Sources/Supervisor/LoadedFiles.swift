@@ -53,7 +53,8 @@ public enum ConfigFiles {
                 let days = (certificate.notAfter - now) / 86_400
                 if days < 14 {
                     found.append(
-                        ConfigProblem(file: files.certificate, line: 1, message: "expires in \(days) days", isWarning: true))
+                        ConfigProblem(
+                            file: files.certificate, line: 1, message: "expires in \(days) days", isWarning: true))
                 }
             } catch {
                 found.append(ConfigProblem(file: error.file, line: 1, message: error.message))

@@ -175,7 +175,9 @@ extension Supervisor {
             $0.field("quarantined", loaded.table.conflicts)
             $0.field("diff", text: diff.description)
         }
-        for warning in loaded.warnings { logEvent(.warning, "warning") { $0.field("message", text: warning.description) } }
+        for warning in loaded.warnings {
+            logEvent(.warning, "warning") { $0.field("message", text: warning.description) }
+        }
     }
 
     /// One line a problem, with file and line for the operator.

@@ -125,7 +125,8 @@ public final class Supervisor {
             guard let table = LastGood.load(state: config.statePath, against: config) else {
                 throw StartFailure(error.description)
             }
-            let note = "THE ROUTES FILE IS BROKEN; serving the last good snapshot from \(config.statePath)/\(LastGood.fileName)"
+            let note =
+                "THE ROUTES FILE IS BROKEN; serving the last good snapshot from \(config.statePath)/\(LastGood.fileName)"
             return (table, [note] + error.problems.map(\.description))
         }
     }
@@ -207,7 +208,8 @@ public final class Supervisor {
     private func startAdminServer() throws {
         guard let endpoint = config.listen.metrics else { return }
         do {
-            let server = try LocalServer(listening: .tcp(endpoint), handler: HealthPages(metrics: metrics, shared: shared))
+            let server = try LocalServer(
+                listening: .tcp(endpoint), handler: HealthPages(metrics: metrics, shared: shared))
             server.start()
             adminServer = server
         } catch {

@@ -57,7 +57,9 @@ private struct DemoRun {
         Folder.make(folder)
         let now = Clock.epochMs() / 1000
         let certificates = try DevelopmentCertificates.make(in: folder, domain: Self.domain, nowEpoch: now)
-        if unsafe access("\(folder)/\(LaunchKeys.keySetName)", R_OK) != 0 { _ = try LaunchKeys.generateEd25519(into: folder) }
+        if unsafe access("\(folder)/\(LaunchKeys.keySetName)", R_OK) != 0 {
+            _ = try LaunchKeys.generateEd25519(into: folder)
+        }
 
         let container = try DemoContainer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
         container.start()

@@ -37,7 +37,7 @@ struct DemoCommand: ParsableCommand {
 }
 
 /// One run of the demo.
-private struct DemoRun {
+private struct DemoRun: Sendable {
     static let domain = "zlh.localhost"
     static let vmid: UInt32 = 1101
     static let generation = "demo"
@@ -71,9 +71,15 @@ private struct DemoRun {
         var options = RunOptions()
         options.sendsHSTS = false
         options.logDescriptor = unsafe open("\(folder)/edge.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
-        let url = try launchURL(port: port, now: now)
-        let words = announcement(url: url, ca: certificates.ca, port: port)
-        options.ready = { _ in StandardOutput.write(words) }
+        options.ready = { _ in
+            // Not sooner: a token older than the record of used ones would be refused.
+            do {
+                let url = try launchURL(port: port, now: Clock.epochMs() / 1000)
+                StandardOutput.write(announcement(url: url, ca: certificates.ca))
+            } catch {
+                StandardError.write("zlh-edge: \(error)\n")
+            }
+        }
         try Supervisor.run(
             configPath: "\(folder)/edge.yaml", environment: processEnvironment(), options: options)
         container.stop()
@@ -89,7 +95,7 @@ private struct DemoRun {
         return "https://dev-\(Self.vmid).\(Self.domain):\(port)/.zlh/launch?token=\(token)&next=/"
     }
 
-    private func announcement(url: String, ca: String, port: UInt16) -> String {
+    private func announcement(url: String, ca: String) -> String {
         if json {
             return #"{"url": "\#(url)", "ca": "\#(ca)", "minecraft": null, "admin": null}"# + "\nready\n"
         }

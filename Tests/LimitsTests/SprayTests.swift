@@ -99,6 +99,17 @@ import Wire
         #expect(!table.hasLogin(idle, nowMs: 300_001))
     }
 
+    @Test func knockingDoesNotMakeABlockYounger() {
+        let table = SourceTable(SourceTableTests.settings(tracked: 2))
+        let (older, younger) = (Self.sprayed(1), Self.sprayed(2))
+        for _ in 0..<2 { table.penalise(older, .https, .forgedForwarding, nowMs: 0) }
+        for _ in 0..<2 { table.penalise(younger, .https, .forgedForwarding, nowMs: 100_000) }
+        #expect(table.connect(older, .https, nowMs: 150_000) == .refused(.blocked(retryAfterMs: 150_000)))
+        _ = table.connect(Self.sprayed(3), .https, nowMs: 200_000)
+        #expect(table.blockedMs(older, .https, nowMs: 200_000) == 0)
+        #expect(table.blockedMs(younger, .https, nowMs: 200_000) == 200_000)
+    }
+
     /// Four threads open and close for a few sources that all share: the counts must come out even.
     @Test(.timeLimit(.minutes(1))) func countsStayExactUnderConcurrency() async {
         var settings = SourceTableTests.settings(connections: 50, perSecond: 0, tracked: 64)

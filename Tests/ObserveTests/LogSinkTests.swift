@@ -17,6 +17,18 @@ struct Pipe {
         if nonBlocking { _ = fcntl(writer, F_SETFL, O_NONBLOCK) }
     }
 
+    /// Whether something is to be read within five seconds.
+    func hasBytes() -> Bool {
+        var wait = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&wait, 1, 5000) == 1
+    }
+
+    /// What is there now.
+    func readSome() -> [UInt8] {
+        var part = [UInt8](repeating: 0, count: 65536)
+        return Array(part[..<max(unsafe read(reader, &part, part.count), 0)])
+    }
+
     /// Everything until the writing end is closed.
     func readAll() -> [UInt8] {
         var (all, part) = ([UInt8](), [UInt8](repeating: 0, count: 65536))
@@ -37,7 +49,7 @@ struct Pipe {
         let pipe = Pipe()
         let sink = LogSink(descriptor: pipe.writer)
         for number in 0..<1000 { sink.submit(Self.line(0, number).span) }
-        #expect(sink.flushAndStop())
+        #expect(sink.flushAndStop(timeoutMs: 20_000))
         close(pipe.writer)
         #expect(pipe.readAll() == (0..<1000).flatMap { Self.line(0, $0) })
         #expect(sink.dropped == 0)
@@ -81,12 +93,47 @@ struct Pipe {
         close(pipe.reader)
     }
 
+    @Test(.timeLimit(.minutes(1))) func theWriterWakesEveryTime() {
+        let pipe = Pipe()
+        let sink = LogSink(descriptor: pipe.writer)
+        for number in 0..<5 {
+            sink.submit(Self.line(0, number).span)
+            guard pipe.hasBytes() else {
+                Issue.record("line \(number) was not written")
+                break
+            }
+            #expect(pipe.readSome() == Self.line(0, number))
+            // Long enough for it to rest and fall asleep again.
+            sleep(ms: 15)
+        }
+        #expect(sink.flushAndStop(timeoutMs: 20_000))
+        close(pipe.writer)
+        close(pipe.reader)
+    }
+
+    @Test(.timeLimit(.minutes(1))) func whatIsBeingWrittenCountsTowardsTheCapacity() {
+        let pipe = Pipe()
+        let sink = LogSink(descriptor: pipe.writer, capacityBytes: 1 << 20)
+        let large = (0..<900).flatMap { Self.line(0, $0, padding: 1000) }
+        sink.submit(large.span)
+        // The writer has taken all of it, and is stuck after the 64 KiB that the pipe holds.
+        #expect(pipe.hasBytes() && sink.dropped == 0)
+        sink.submit(large.span)
+        #expect(sink.dropped > 600)
+        let reader = Reader()
+        startDetachedThread { reader.finish(pipe.readAll()) }
+        #expect(sink.flushAndStop(timeoutMs: 20_000))
+        close(pipe.writer)
+        #expect(reader.wait().count { $0 == 0x0a } + Int(sink.dropped) == 1800)
+        close(pipe.reader)
+    }
+
     @Test(.timeLimit(.minutes(1))) func aClosedReaderCountsAsDropped() {
         let pipe = Pipe()
         let sink = LogSink(descriptor: pipe.writer)
         close(pipe.reader)
         for number in 0..<10 { sink.submit(Self.line(0, number).span) }
-        #expect(sink.flushAndStop())
+        #expect(sink.flushAndStop(timeoutMs: 20_000))
         #expect(sink.dropped == 10)
         close(pipe.writer)
     }
@@ -121,7 +168,7 @@ struct Pipe {
         #expect(!sink.allows(.info) && sink.allows(.warning) && sink.allows(.error))
         sink.level = .debug
         #expect(sink.allows(.debug) && sink.level == .debug)
-        #expect(sink.flushAndStop())
+        #expect(sink.flushAndStop(timeoutMs: 20_000))
         close(pipe.writer)
         close(pipe.reader)
     }

@@ -152,31 +152,48 @@ import Testing
         }
     }
 
-    @Test("many threads of two processes, rewriting all the time, spend each token once")
+    @Test("many threads of several processes, rewriting all the time, spend each token once")
     func contention() async throws {
         let directory = FileManager.default.temporaryDirectory.path + "/zlh-identity-" + Crypto.randomID()
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
-        let processes = [try open(directory), try open(directory)]
+        let processes = try (0..<4).map { _ in try open(directory) }
         let firsts = await withTaskGroup(of: Int.self) { group in
             for task in 0..<8 {
                 group.addTask {
                     var firsts = 0
-                    for index in 0..<300 {
+                    for index in 0..<2000 {
                         let expires = Self.now + (index % 3 == 0 ? 100 : 1000)
-                        let outcome = processes[task % 2].spend(
+                        let outcome = processes[task % 4].spend(
                             "t\(index)", sessionID: "s", expires: expires, issuedAt: Self.now)
                         if outcome == .first { firsts += 1 }
-                        if index % 50 == task { processes[task % 2].sweep(now: Self.now) }
+                        if index % 500 == task { processes[task % 4].sweep(now: Self.now) }
                     }
                     return firsts
                 }
             }
             return await group.reduce(0, +)
         }
-        #expect(firsts == 300)
+        #expect(firsts == 2000)
         #expect(processes.allSatisfy { $0.failure == nil })
-        #expect(try open(directory).count == 300)
+        #expect(try open(directory).count == 2000)
+    }
+
+    @Test("a process that was stopped with the lock in hand delays one launch, and the disk catches up later")
+    func stoppedHolder() throws {
+        try withDirectory { directory in
+            let tokens = try open(directory)
+            let holder = try OpenFile(directory + "/spent-tokens", OpenFile.appending)
+            try holder.lock(attempts: 1)
+            #expect(spend(tokens, "a", "s1") == .first)
+            #expect(tokens.failure?.reason.contains("cannot be locked") == true)
+            for index in 0..<100 { #expect(spend(tokens, "b\(index)", "s") == .first) }
+            #expect(spend(tokens, "a", "s2") == .again(sessionID: "s1"))
+            holder.unlock()
+            tokens.sweep(now: Self.now)
+            #expect(tokens.failure == nil)
+            #expect(try open(directory).count == 101)
+        }
     }
 
     @Test("when the file is removed or cut under us, memory holds, and the next sweep writes it anew")

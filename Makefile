@@ -1,0 +1,96 @@
+# zlh-edge: build, run, test, measure. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.NOTPARALLEL:
+
+SWIFT ?= swift
+VENV := .venv
+BINARY := .build/release/zlh-edge
+# Seconds that each fuzz target runs.
+FUZZ_SECONDS ?= 60
+# Arguments for every script of bench/, such as BENCH_ARGUMENTS='--rounds 9'.
+BENCH_ARGUMENTS ?=
+
+BUILD_PACKAGES := libssl-dev libnghttp2-dev zlib1g-dev
+TEST_PACKAGES := python3 python3-venv curl openssl chromium nginx haproxy
+BENCH_PACKAGES := python3 openssl curl nginx haproxy wrk nghttp2-client
+
+# Installs what is missing of some Debian packages, and says so; does nothing, offline too, when all are there.
+define install
+	missing=()
+	for package in $(1); do
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing+=($$package)
+	done
+	if [ $${#missing[@]} -gt 0 ]; then
+		echo "installing $${missing[*]}"
+		root=()
+		if [ "$$(id -u)" -ne 0 ]; then root=(sudo); fi
+		"$${root[@]}" apt-get update -q
+		"$${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${missing[@]}"
+	fi
+endef
+
+.PHONY: help
+help: ## lists these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+.PHONY: setup
+setup: ## installs the -dev packages that the build needs and this machine lacks
+	@command -v $(SWIFT) >/dev/null || { echo "no Swift toolchain found: see https://www.swift.org/install/linux" >&2; exit 1; }
+	$(call install,$(BUILD_PACKAGES))
+
+.PHONY: setup-test
+setup-test: setup $(VENV)/ready ## also what the tests need: browsers, peers, a Python environment
+
+$(VENV)/ready: Tests/EndToEnd/requirements.txt
+	@$(call install,$(TEST_PACKAGES))
+	python3 -m venv --clear $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: build
+build: setup ## the release build, .build/release/zlh-edge
+	$(SWIFT) build -c release --product zlh-edge
+
+.PHONY: run
+run: build ## builds and starts the demo, nothing to configure
+	@exec $(BINARY) demo
+
+.PHONY: lint
+lint: ## checks the format of all Swift code
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests
+
+.PHONY: test
+test: setup-test lint ## every test: Swift suites, then end to end against the release build
+	$(SWIFT) test
+	$(SWIFT) build -c release --product zlh-edge
+	$(VENV)/bin/python -m pytest Tests/EndToEnd
+
+.PHONY: soak
+soak: setup-test build ## the end-to-end tests with their long variants
+	$(VENV)/bin/python -m pytest Tests/EndToEnd --soak
+
+# Leaks that the test runner itself leaves are not ours to report.
+.PHONY: sanitize
+sanitize: setup ## every Swift test under the address and the thread sanitizer
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan $(SANITIZE_FILTER)
+	$(SWIFT) test --sanitize=thread --scratch-path .build-tsan $(SANITIZE_FILTER)
+
+.PHONY: sanitize-short
+sanitize-short: SANITIZE_FILTER := --filter 'WireTests|IdentityTests|LimitsTests|ReactorTests|LocalServerTests'
+sanitize-short: sanitize ## the same for the targets that hold unsafe code, parsers and locks
+
+.PHONY: fuzz
+fuzz: setup ## feeds the parsers random bytes, FUZZ_SECONDS (60) each
+	Tests/Fuzz/run $(FUZZ_SECONDS)
+
+.PHONY: bench
+bench: build ## side by side with nginx and HAProxy
+	@$(call install,$(BENCH_PACKAGES))
+	for script in bench/*.sh; do echo "== $$script"; $$script $(BENCH_ARGUMENTS); done
+
+.PHONY: clean
+clean: ## removes what was built
+	rm -rf .build .build-asan .build-tsan .build-fuzz $(VENV)

@@ -484,7 +484,7 @@ class IdleSockets:
         try:
             while data := await reader.read(65536):
                 writer.write(data)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         self.open -= 1
         writer.close()
@@ -496,7 +496,12 @@ class IdleSockets:
         self.loop.run_forever()
 
     def close(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        def end():
+            for task in asyncio.all_tasks():
+                task.cancel()
+            self.loop.call_later(0.2, self.loop.stop)
+
+        self.loop.call_soon_threadsafe(end)
 
 
 @pytest.mark.timeout(150)

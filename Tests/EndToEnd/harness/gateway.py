@@ -319,7 +319,7 @@ class Gateway:
         self.upstreams.append(upstream)
         return upstream
 
-    def token(self, vmid: int, user: str = "alice", key: tokens.SigningKey | None = None, **claims) -> str:
+    def token(self, vmid: int, /, user: str = "alice", key: tokens.SigningKey | None = None, **claims) -> str:
         return tokens.compact(key or self.key, tokens.claims(vmid, user, **claims))
 
     def raw(self, vmid: int | None = None, **how) -> Raw:

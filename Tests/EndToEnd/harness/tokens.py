@@ -95,7 +95,7 @@ def jwks(*keys: SigningKey) -> str:
     return json.dumps({"keys": [key.jwk() for key in keys]}, indent=2) + "\n"
 
 
-def claims(vmid: int, user: str = "alice", lifetime: int = 60, **more) -> dict:
+def claims(vmid: int, /, user: str = "alice", lifetime: int = 60, **more) -> dict:
     """Complete, valid claims; a keyword of None removes one."""
     now = int(time.time())
     full = {

@@ -68,15 +68,15 @@ let package = Package(
             ],
             swiftSettings: strict),
 
-        tests(of: "Wire"),
+        tests(of: "Wire", files: ["Corpus"]),
         tests(of: "Routing", ["Wire"]),
-        tests(of: "Limits"),
-        tests(of: "Observe"),
-        tests(of: "Identity", ["Wire"]),
+        tests(of: "Limits", ["Wire"]),
+        tests(of: "Observe", ["Wire"]),
+        tests(of: "Identity", ["Wire"], files: ["Vectors"]),
         tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
-        tests(of: "Reactor"),
+        tests(of: "Reactor", ["CLinux"]),
         tests(of: "TLS", ["Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
-        tests(of: "LocalServer", ["Reactor"]),
+        tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]
 )

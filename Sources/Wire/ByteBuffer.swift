@@ -189,7 +189,7 @@ public struct ByteBuffer: ~Copyable {
     /// Appends `value` in lower-case hexadecimal, without leading zeros unless `digits` asks for them.
     @inlinable
     public mutating func append(hex value: UInt64, digits: Int = 0) {
-        reserve(16)
+        reserve(max(16, digits))
         let needed = max(1, (64 - value.leadingZeroBitCount + 3) / 4, digits)
         for place in 0..<needed {
             let nibble = UInt8(truncatingIfNeeded: value >> UInt64((needed - 1 - place) * 4)) & 15

@@ -39,18 +39,18 @@ public final class LocalConnection {
         linger()
     }
 
-    /// Answers with an error, closes, and lets the peer read it.
-    func refuse(status: Int, reason: String) {
+    /// Answers with an error, lets the peer read it if there is time for that, and closes.
+    func refuse(status: Int, reason: String, lingers: Bool = true) {
         keepsAlive = false
         if progress == .answering || progress == .answered { return socket.shutdownBoth() }
         progress = .waiting
         // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
         let headers = status == 426 ? [("upgrade", "websocket"), ("sec-websocket-version", "13")] : []
         try? respond(status: status, headers: headers, body: reason + "\n")
-        linger()
+        if lingers { linger() }
     }
 
-    /// Who is at the other end, when it is on this host: see `LocalRequest` handlers that only serve our own user.
+    /// The user id at the other end; `nil` when it is on another host.
     public func peerUser() -> UInt32? { socket.peerUser() }
 
     /// Whether the peer runs as root or as the same user as we.
@@ -95,6 +95,7 @@ public final class LocalConnection {
             if progress == .waiting { throw LocalError.misused("no answer") }
         } catch let error as LocalError {
             if case .refused = error { throw error }
+            if error == .timedOut, progress == .waiting { throw error }
             guard case .misused = error, progress == .waiting else { return false }
             try fail()
         } catch {

@@ -36,7 +36,7 @@ public final class LocalConnection {
             default: return socket.shutdownBoth()
             }
         }
-        linger()
+        socket.linger()
     }
 
     /// Answers with an error, lets the peer read it if there is time for that, and closes.
@@ -47,7 +47,7 @@ public final class LocalConnection {
         // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
         let headers = status == 426 ? [("upgrade", "websocket"), ("sec-websocket-version", "13")] : []
         try? respond(status: status, headers: headers, body: reason + "\n")
-        if lingers { linger() }
+        if lingers { socket.linger() }
     }
 
     /// The user id at the other end; `nil` when it is on another host.
@@ -178,20 +178,6 @@ public final class LocalConnection {
     func receiveMore() throws(LocalError) {
         let count = try socket.receive(into: &input, until: Clock.monotonicMs() + limits.stallMs)
         if count == 0 { throw .closed }
-    }
-
-    /// Closes so that the peer can still read our last answer: a close with unread bytes would reset it
-    /// (RFC 9112 section 9.6).
-    private func linger() {
-        socket.shutdownWriting()
-        let deadline = Clock.monotonicMs() + 1000
-        var total = 0
-        while total < 4 * 1024 * 1024 {
-            input.removeAll()
-            guard let count = try? socket.receive(into: &input, until: deadline), count > 0 else { break }
-            total += count
-        }
-        socket.shutdownBoth()
     }
 }
 

@@ -46,6 +46,14 @@ import Testing
         #expect(try client.isAtEnd())
     }
 
+    @Test func saysWhyAMessageIsTooLargeThoughItIsStillComing() throws {
+        let large = [UInt8](repeating: 1, count: 20 << 20)
+        try? client.sendFrame(0x82, large)
+        let close = try client.frame()
+        #expect(close.payload == [0x03, 0xf1])
+        #expect(try client.isAtEnd())
+    }
+
     /// What is sent, and the close code that answers it (RFC 6455 section 7.4.1).
     @Test(
         arguments: [

@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 # Arguments for every script of bench/, such as BENCH_ARGUMENTS='--rounds 9'.
 BENCH_ARGUMENTS ?=
 
-BUILD_PACKAGES := libssl-dev libnghttp2-dev zlib1g-dev
+BUILD_PACKAGES := libssl-dev libyaml-dev
 TEST_PACKAGES := python3 python3-venv curl openssl chromium nginx haproxy
 BENCH_PACKAGES := python3 openssl curl nginx haproxy wrk nghttp2-client
 

@@ -18,22 +18,23 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 }
 
 /// The Swift Testing suite of one library.
-func tests(of name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
+/// `files` are read where they lie.
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], files: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests", dependencies: [.init(stringLiteral: name)] + dependencies,
-        resources: resources, swiftSettings: strict)
+        exclude: files, swiftSettings: strict)
 }
 
 let package = Package(
     name: "zlh-edge",
     products: [.executable(name: "zlh-edge", targets: ["zlh-edge"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
     ],
     targets: [
         // C, each behind one Swift target.
         .target(name: "CLinux"),
+        .target(name: "CYAML", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // Bytes and pure values.
@@ -42,7 +43,7 @@ let package = Package(
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
         library("Identity", ["COpenSSL", "Wire"]),
-        library("Config", ["Routing", "Wire", "Yams"]),
+        library("Config", ["CYAML", "Limits", "Routing", "Wire"]),
 
         // The loop and its streams.
         library("Reactor", ["CLinux"]),
@@ -53,24 +54,29 @@ let package = Package(
         library("Gateway", ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"]),
         library("LocalServer", ["Reactor", "Wire"]),
         library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
+        library(
+            "Supervisor",
+            [
+                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
+                "TLS", "Wire",
+            ]),
         .executableTarget(
             name: "zlh-edge",
             dependencies: [
-                "Config", "Demo", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
-                "TLS", "Transport", "Wire",
+                "Config", "Demo", "Identity", "Reactor", "Supervisor", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
 
-        tests(of: "Wire"),
-        tests(of: "Routing"),
-        tests(of: "Limits"),
-        tests(of: "Observe"),
-        tests(of: "Identity", ["Wire"]),
-        tests(of: "Config", ["Routing", "Wire"]),
-        tests(of: "Reactor"),
+        tests(of: "Wire", files: ["Corpus"]),
+        tests(of: "Routing", ["Wire"]),
+        tests(of: "Limits", ["Wire"]),
+        tests(of: "Observe", ["Wire"]),
+        tests(of: "Identity", ["Wire"], files: ["Vectors"]),
+        tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
+        tests(of: "Reactor", ["CLinux"]),
         tests(of: "TLS", ["Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
-        tests(of: "LocalServer", ["Reactor"]),
+        tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]
 )

@@ -65,6 +65,19 @@ int zlh_listen(uint64_t high, uint64_t low, uint16_t port, int backlog) {
     return fd;
 }
 
+int zlh_try_bind(uint64_t high, uint64_t low, uint16_t port) {
+    struct sockaddr_storage storage;
+    socklen_t length = fill_address(&storage, high, low, port);
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (storage.ss_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    int status = bind(fd, (struct sockaddr *)&storage, length) < 0 ? -errno : 0;
+    close(fd);
+    return status;
+}
+
 int zlh_connect(uint64_t high, uint64_t low, uint16_t port) {
     struct sockaddr_storage storage;
     socklen_t length = fill_address(&storage, high, low, port);

@@ -12,6 +12,8 @@ public final class EventLoop {
 
     /// Monotonic milliseconds, read once a turn.
     public private(set) var nowMs: UInt64
+    /// The same instant in microseconds.
+    public private(set) var nowUs: UInt64
     /// Milliseconds since 1970, read once a turn.
     public private(set) var epochMs: Int64
     /// How long the last turn took, in microseconds: what a new event had to wait at worst.
@@ -22,7 +24,8 @@ public final class EventLoop {
     /// A loop for the calling thread.
     public init() throws(SystemError) {
         epoll = try Epoll()
-        nowMs = Clock.monotonicMs()
+        nowUs = Clock.monotonicUs()
+        nowMs = nowUs / 1000
         epochMs = Clock.epochMs()
         timers = TimerWheel(nowMs: nowMs)
     }
@@ -100,6 +103,7 @@ public final class EventLoop {
         if wait > 0, let timer = timers.wait(nowMs: nowMs) { wait = min(wait, timer) }
         let count = try epoll.wait(atMostMs: wait)
         let startedUs = Clock.monotonicUs()
+        nowUs = startedUs
         nowMs = startedUs / 1000
         epochMs = Clock.epochMs()
 
@@ -118,8 +122,8 @@ public final class EventLoop {
                 if source.isRegistered { source.resumed() }
             }
         }
-        turnEnded?()
         lastTurnUs = Clock.monotonicUs() &- startedUs
+        turnEnded?()
     }
 
     private func fire(_ token: EventToken, _ tick: UInt64) {

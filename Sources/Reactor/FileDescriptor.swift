@@ -28,6 +28,9 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The kernel's words.
     public var description: String { unsafe String(cString: strerror(code)) }
 
+    /// The kernel's code for a connect that nobody answered.
+    public static let timedOut = ETIMEDOUT
+
     /// Neither the process nor the system has a descriptor left.
     public var isOutOfDescriptors: Bool { code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM }
 

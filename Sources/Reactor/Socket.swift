@@ -21,6 +21,9 @@ public struct AcceptedSocket: ~Copyable {
     public let low: UInt64
     /// The peer's port.
     public let port: UInt16
+
+    /// Hands the connection over.
+    public consuming func takeDescriptor() -> FileDescriptor { descriptor }
 }
 
 /// The system calls on TCP sockets, each wrapped once. *Would block* is a result; an interrupted call is repeated.
@@ -57,6 +60,13 @@ public enum Socket {
         return FileDescriptor(raw)
     }
 
+    /// Why nobody could listen on an address alone, `nil` when one could: `listen` shares a port with whoever shares it
+    /// too, so that a second process of ours would take half of the connections without a word.
+    public static func whyTaken(high: UInt64, low: UInt64, port: UInt16) -> SystemError? {
+        let status = port == 0 ? 0 : zlh_try_bind(high, low, port)
+        return status == 0 ? nil : SystemError(-status)
+    }
+
     /// Starts connecting; readiness for writing tells that it ended, `pendingError` how.
     public static func connect(high: UInt64, low: UInt64, port: UInt16) throws(SystemError) -> FileDescriptor {
         let raw = zlh_connect(high, low, port)
@@ -86,10 +96,21 @@ public enum Socket {
     /// Receives into `output`, at most its free capacity.
     public static func receive(from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult
     {
+        receive(from: socket, into: &output, flags: 0)
+    }
+
+    /// Looks at what waits to be received and leaves it there.
+    public static func peek(at socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult {
+        receive(from: socket, into: &output, flags: Int32(MSG_PEEK))
+    }
+
+    private static func receive(
+        from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>, flags: Int32
+    ) -> IOResult {
         unsafe output.withUnsafeMutableBufferPointer { buffer, initialized in
             while true {
                 let room = buffer.count - initialized
-                let moved = unsafe recv(socket.raw, buffer.baseAddress.map { unsafe $0 + initialized }, room, 0)
+                let moved = unsafe recv(socket.raw, buffer.baseAddress.map { unsafe $0 + initialized }, room, flags)
                 if moved >= 0 {
                     initialized += moved
                     return .moved(moved)

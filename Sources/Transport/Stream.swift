@@ -82,6 +82,33 @@ public struct Stream: ~Copyable {
         if !events.isDisjoint(with: [.peerClosed, .error, .hangup]) { peerClosed = true }
     }
 
+    /// What came of looking at bytes without taking them.
+    public enum PeekOutcome<Found> {
+        /// What the look found.
+        case found(Found)
+        /// Nothing has come yet.
+        case blocked
+        /// The peer closed, or the connection broke.
+        case ended
+    }
+
+    /// Looks at the first bytes below TLS without taking them.
+    public func peek<Found>(atMost limit: Int, _ look: (borrowing Span<UInt8>) -> Found) -> PeekOutcome<Found> {
+        var bytes = ByteBuffer(capacity: limit)
+        switch bytes.withWritable({ Socket.peek(at: descriptor, into: &$0) }) {
+        case .moved(0), .failed: return .ended
+        case .wouldBlock: return .blocked
+        case .moved: return .found(bytes.withReadable(look))
+        }
+    }
+
+    /// Takes `count` bytes that a peek saw and forgets them.
+    public func skip(_ count: Int) {
+        guard count > 0 else { return }
+        var bytes = ByteBuffer(capacity: count)
+        _ = bytes.withWritable { Socket.receive(from: descriptor, into: &$0) }
+    }
+
     /// Takes the TLS handshake as far as it goes; `.done` at once on a plain stream.
     public mutating func handshake(_ pool: BlockPool) -> TLSOutcome {
         guard let tls else { return .done(0) }

@@ -28,9 +28,9 @@ public final class BlockPool {
     }
 
     deinit {
-        while let block = unsafe free.small.popLast() { unsafe block.deallocate() }
-        while let block = unsafe free.medium.popLast() { unsafe block.deallocate() }
-        while let block = unsafe free.large.popLast() { unsafe block.deallocate() }
+        while let block = unsafe free.small.popLast() ?? free.medium.popLast() ?? free.large.popLast() {
+            unsafe block.deallocate()
+        }
     }
 
     /// A block of at least `count` bytes and its true size.

@@ -1,25 +1,26 @@
 extension FieldName {
-    /// The one name of this length that `bytes[start..<end]` may be, told by words of eight bytes.
-    ///
-    /// Setting the case bit can turn a separator or a control into a letter's neighbour, never into a letter, digit or
-    /// `-` that the names here consist of, but for 0x0d and `-`: so a hit proves the name to be a token only after
-    /// `hasNoControls`, which the caller knows from its search for the line's end.
+    /// The one name of this length that `bytes[start..<end]` is, told by words of eight bytes whose letters are made
+    /// small. Only for bytes without controls: the case bit would make a `-` of CR; it makes a letter of letters only.
     @inline(__always)
     static func recognise(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName {
+        precondition(start >= 0 && start <= end && end <= bytes.count)
         let length = end &- start
         if length <= 8 { return short(Word.load(bytes, start, count: length) | Word.lower, length) }
         if length > 27 { return .other }
-        let first = Word.load(bytes, start) | Word.lower
-        let last = Word.load(bytes, end &- 8) | Word.lower
+        let first = unsafe Word.load(unchecked: bytes, start) | Word.lower
+        let last = unsafe Word.load(unchecked: bytes, end &- 8) | Word.lower
         if length <= 16 { return medium(first, last, length) }
-        let second = Word.load(bytes, start &+ 8) | Word.lower
-        return long(first, second, last, length)
+        let second = unsafe Word.load(unchecked: bytes, start &+ 8) | Word.lower
+        // Three words leave a gap in names of more than twenty-four bytes.
+        let third = length > 24 ? unsafe Word.load(unchecked: bytes, start &+ 16) | Word.lower : last
+        return long(first, second, third, last, length)
     }
 
     /// Spaces fill a short word, as the case bit makes them of zeros.
     @inline(__always)
     private static func padded(_ text: StaticString) -> UInt64 { Word.packed(text) | Word.lower }
 
+    @inline(__always)
     private static func short(_ word: UInt64, _ length: Int) -> FieldName {
         switch length {
         case 2: return word == padded("te") ? .te : .other
@@ -55,6 +56,7 @@ extension FieldName {
         }
     }
 
+    @inline(__always)
     private static func medium(_ first: UInt64, _ last: UInt64, _ length: Int) -> FieldName {
         @inline(__always)
         func spells(_ head: StaticString, _ tail: StaticString) -> Bool {
@@ -96,7 +98,10 @@ extension FieldName {
         return .other
     }
 
-    private static func long(_ first: UInt64, _ second: UInt64, _ last: UInt64, _ length: Int) -> FieldName {
+    @inline(__always)
+    private static func long(
+        _ first: UInt64, _ second: UInt64, _ third: UInt64, _ last: UInt64, _ length: Int
+    ) -> FieldName {
         @inline(__always)
         func spells(_ head: StaticString, _ middle: StaticString, _ tail: StaticString) -> Bool {
             first == Word.packed(head) && second == Word.packed(middle) && last == Word.packed(tail)
@@ -110,8 +115,10 @@ extension FieldName {
         case 22 where spells("sec-webs", "ocket-pr", "protocol"): return .secWebSocketProtocol
         case 23 where spells("content-", "security", "y-policy"): return .contentSecurityPolicy
         case 24 where spells("sec-webs", "ocket-ex", "tensions"): return .secWebSocketExtensions
-        case 25 where spells("strict-t", "ransport", "security"): return .strictTransportSecurity
-        case 27 where spells("public-k", "ey-pins-", "ort-only"): return .publicKeyPins
+        case 25 where spells("strict-t", "ransport", "security") && third == Word.packed("-securit"):
+            return .strictTransportSecurity
+        case 27 where spells("public-k", "ey-pins-", "ort-only") && third == Word.packed("report-o"):
+            return .publicKeyPins
         default: break
         }
         return .other

@@ -29,43 +29,55 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
 }
 
 extension FieldName {
-    /// The known name that `name` spells, whatever its case; `name` must be a token (`isToken`).
+    /// The known name that `name` spells, whatever its case; `.other` also when it is not a token.
     public init(recognising name: borrowing Span<UInt8>) {
-        self = Self.recognise(name, 0, name.count)
-        if self == .other { self = Self.family(name, 0, name.count) }
+        self = Self.any(name) ?? .other
     }
 
     /// Whether `name` is a token (RFC 9110 section 5.1): not empty, no separators, no controls.
-    public static func isToken(_ name: borrowing Span<UInt8>) -> Bool {
-        isToken(name, 0, name.count)
-    }
+    public static func isToken(_ name: borrowing Span<UInt8>) -> Bool { any(name) != nil }
 
-    static func isToken(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Bool {
-        if start >= end { return false }
-        var at = start
-        while at < end {
-            if at &+ 8 <= end {
-                let odd = Word.notPlainName(Word.load(bytes, at))
-                if odd == 0 {
-                    at &+= 8
-                    continue
-                }
-                at &+= Word.first(odd)
-            }
-            if !Byte.isToken(bytes[at]) { return false }
-            at &+= 1
+    private static func any(_ name: borrowing Span<UInt8>) -> FieldName? {
+        let count = name.count
+        let isPlain = ByteSearch.first(.notPlainName, name, 0, count) == count
+        if isPlain, count > 0 {
+            let known = recognise(name, 0, count)
+            return known != .other ? known : family(name, 0, count)
         }
-        return true
+        return odd(name, 0, count)
     }
 
-    /// The family of a name that is none of the known ones.
-    static func family(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName {
-        for at in start..<end where bytes[at] == UInt8(ascii: "_") { return .underscore }
+    /// The name that ends at the colon at `end`; nil when it is not a token. It holds no control byte.
+    static func beforeColon(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName? {
+        let known = recognise(bytes, start, end)
+        if known != .other { return known }
+        // Sixteen bytes a step even when the name is shorter: the colon stops the search.
+        guard start < end, bytes.has(UInt8(ascii: ":"), at: end) else { return nil }
+        guard ByteSearch.first(.notPlainName, bytes, start, bytes.count) == end else {
+            return odd(bytes, start, end)
+        }
+        // Every family begins with X or P.
+        let first = bytes[start] | 0x20
+        return first == UInt8(ascii: "x") || first == UInt8(ascii: "p") ? family(bytes, start, end) : .other
+    }
+
+    /// A name with other bytes; nil when it is not a token.
+    static func odd(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName? {
+        var underscore = false
+        for at in start..<end {
+            guard Byte.isToken(bytes[at]) else { return nil }
+            if bytes[at] == UInt8(ascii: "_") { underscore = true }
+        }
+        return start == end ? nil : underscore ? .underscore : family(bytes, start, end)
+    }
+
+    private static func family(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName {
         let first = Word.load(bytes, start, count: end &- start) | Word.lower
         if first & 0xff_ffff_ffff == Word.packed("proxy") { return .proxy }
         guard first & 0xffff == Word.packed("x-") else { return .other }
         if first & 0xffff_ffff_ffff == Word.packed("x-zlh-") { return .xZLH }
-        let second = end &- start > 8 ? Word.load(bytes, start &+ 8, count: end &- start &- 8) | Word.lower : 0
+        guard end &- start > 8 else { return .other }
+        let second = Word.load(bytes, start &+ 8, count: end &- start &- 8) | Word.lower
         switch first {
         case Word.packed("x-forwar"): return second & 0xffff_ffff == Word.packed("ded-") ? .xForwarded : .other
         case Word.packed("x-origin"): return second & 0xff_ffff == Word.packed("al-") ? .xOriginal : .other

@@ -7,6 +7,7 @@ extension HTTP1 {
         _ bytes: borrowing Span<UInt8>, scan: inout HeadScan, into fields: HeadFields, limits: HeadLimits = .request
     ) -> HeadOutcome<RequestHead> {
         var head = RequestHead()
+        let bytes = bytes.extracting(0..<min(bytes.count, limits.bytes))
         var limits = limits
         limits.fields = min(limits.fields, fields.capacity)
         let resumed = scan.isResumed
@@ -34,21 +35,20 @@ extension HTTP1 {
         _ bytes: borrowing Span<UInt8>, _ scan: inout HeadScan, _ fields: HeadFields, _ limits: HeadLimits,
         _ head: inout RequestHead
     ) throws(HeadDefect) -> Bool {
-        let end = min(bytes.count, limits.bytes)
         fields.removeAll()
         if !scan.startLineDone {
-            guard try skipEmptyLines(bytes, end, &scan, limits) else {
-                try unfinished(bytes, end, &scan, limits)
+            guard try skipEmptyLines(bytes, &scan, limits) else {
+                try unfinished(bytes, &scan, limits)
                 return false
             }
-            if scan.checked > scan.lineStart, try !completesLine(bytes, end, &scan) {
-                try unfinished(bytes, end, &scan, limits)
+            let start = scan.lineStart
+            if scan.checked > start, try !completesLine(bytes, start, &scan) {
+                try unfinished(bytes, &scan, limits)
                 return false
             }
-            guard let next = readRequestLine(bytes, scan.lineStart, end, &head) else {
-                scan.checked = scan.lineStart
-                if try completesLine(bytes, end, &scan) { throw .badRequest("malformed request line") }
-                try unfinished(bytes, end, &scan, limits)
+            guard let next = readRequestLine(bytes, start, bytes.count, &head) else {
+                if try completesLine(bytes, start, &scan) { throw .badRequest("malformed request line") }
+                try unfinished(bytes, &scan, limits)
                 return false
             }
             scan.method = head.method
@@ -57,8 +57,8 @@ extension HTTP1 {
             scan.checked = next
         }
         let start = scan.lineStart
-        guard let next = try readFields(bytes, end, &scan, fields, limits) else {
-            try unfinished(bytes, end, &scan, limits)
+        guard let next = try readFields(bytes, &scan, fields, limits) else {
+            try unfinished(bytes, &scan, limits)
             return false
         }
         head.fields = Slice(start, next &- 2)
@@ -72,13 +72,18 @@ extension HTTP1 {
         _ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
     ) -> Int? {
         var at = start
-        while at < end, Byte.isToken(bytes[at]) { at &+= 1 }
-        guard at > start, at < end, bytes[at] == Byte.space else { return nil }
+        if start &+ 4 <= end, Word.load(bytes, start, count: 4) == Word.packed("GET ") {
+            at = start &+ 3
+            head.method = .get
+        } else {
+            while at < end, Byte.isToken(bytes[at]) { at &+= 1 }
+            guard at > start, at < end, bytes[at] == Byte.space else { return nil }
+            head.method = Method(bytes, start..<at)
+        }
         head.methodToken = Slice(start, at)
-        head.method = Method(bytes, start..<at)
 
         let target = at &+ 1
-        at = findNotTarget(bytes, target, end)
+        at = ByteSearch.first(.notTarget, bytes, target, end)
         guard at > target, at < end, bytes[at] == Byte.space else { return nil }
         guard readTarget(bytes, target, at, &head) else { return nil }
 
@@ -113,7 +118,7 @@ extension HTTP1 {
             while path < end, bytes[path] != UInt8(ascii: "/"), bytes[path] != UInt8(ascii: "?") { path &+= 1 }
             head.targetAuthority = Slice(colon &+ 3, path)
         }
-        let mark = findQuestionMark(bytes, path, end)
+        let mark = ByteSearch.first(.byte(UInt8(ascii: "?")), bytes, path, end)
         head.path = Slice(path, mark)
         head.hasQuery = mark < end
         return true
@@ -133,30 +138,5 @@ extension HTTP1 {
         else { return nil }
         if bytes[at &+ 5] != UInt8(ascii: "1") { return 255 }
         return bytes[at &+ 7] == UInt8(ascii: "0") ? 0 : 1
-    }
-
-    /// The first byte that a target may not hold, or `end`.
-    @inline(__always)
-    private static func findNotTarget(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int {
-        var at = start
-        while at &+ 8 <= end {
-            let hits = Word.notTarget(Word.load(bytes, at))
-            if hits != 0 { return at &+ Word.first(hits) }
-            at &+= 8
-        }
-        while at < end, bytes[at] > 0x20, bytes[at] < 0x7f, bytes[at] != UInt8(ascii: "#") { at &+= 1 }
-        return at
-    }
-
-    @inline(__always)
-    private static func findQuestionMark(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int {
-        var at = start
-        while at &+ 8 <= end {
-            let hits = Word.equal(Word.load(bytes, at), UInt8(ascii: "?"))
-            if hits != 0 { return at &+ Word.first(hits) }
-            at &+= 8
-        }
-        while at < end, bytes[at] != UInt8(ascii: "?") { at &+= 1 }
-        return at
     }
 }

@@ -115,6 +115,10 @@ struct ConnectionOptions {
     }
 
     private mutating func add(_ value: borrowing Span<UInt8>) {
+        if value.count == 10, HTTPSpan.equal(value, "keep-alive") {
+            keepAlive = true
+            return
+        }
         var members = ListMembers()
         while let range = members.next(in: value) {
             let member = value.extracting(range)

@@ -8,6 +8,7 @@ extension HTTP1 {
         limits: HeadLimits = .response, answering method: Method, upgraded: Bool = false
     ) -> HeadOutcome<ResponseHead> {
         var head = ResponseHead()
+        let bytes = bytes.extracting(0..<min(bytes.count, limits.bytes))
         var limits = limits
         limits.fields = min(limits.fields, fields.capacity)
         let resumed = scan.isResumed
@@ -30,21 +31,20 @@ extension HTTP1 {
         _ bytes: borrowing Span<UInt8>, _ scan: inout HeadScan, _ fields: HeadFields, _ limits: HeadLimits,
         _ head: inout ResponseHead
     ) throws(HeadDefect) -> Bool {
-        let end = min(bytes.count, limits.bytes)
         fields.removeAll()
         if !scan.startLineDone {
-            guard try skipEmptyLines(bytes, end, &scan, limits) else {
-                try unfinished(bytes, end, &scan, limits)
+            guard try skipEmptyLines(bytes, &scan, limits) else {
+                try unfinished(bytes, &scan, limits)
                 return false
             }
-            if scan.checked > scan.lineStart, try !completesLine(bytes, end, &scan) {
-                try unfinished(bytes, end, &scan, limits)
+            let start = scan.lineStart
+            if scan.checked > start, try !completesLine(bytes, start, &scan) {
+                try unfinished(bytes, &scan, limits)
                 return false
             }
-            guard let next = readStatusLine(bytes, scan.lineStart, end, &head) else {
-                scan.checked = scan.lineStart
-                if try completesLine(bytes, end, &scan) { throw .badRequest("malformed status line") }
-                try unfinished(bytes, end, &scan, limits)
+            guard let next = readStatusLine(bytes, start, bytes.count, &head) else {
+                if try completesLine(bytes, start, &scan) { throw .badRequest("malformed status line") }
+                try unfinished(bytes, &scan, limits)
                 return false
             }
             scan.startLineDone = true
@@ -52,8 +52,8 @@ extension HTTP1 {
             scan.checked = next
         }
         let start = scan.lineStart
-        guard let next = try readFields(bytes, end, &scan, fields, limits) else {
-            try unfinished(bytes, end, &scan, limits)
+        guard let next = try readFields(bytes, &scan, fields, limits) else {
+            try unfinished(bytes, &scan, limits)
             return false
         }
         head.fields = Slice(start, next &- 2)
@@ -81,8 +81,8 @@ extension HTTP1 {
         } else if bytes[reason] != Byte.cr {
             return nil
         }
-        var stop = findControl(bytes, reason, end)
-        while stop < end, bytes[stop] == Byte.tab { stop = findControl(bytes, stop &+ 1, end) }
+        var stop = ByteSearch.first(.control, bytes, reason, end)
+        while stop < end, bytes[stop] == Byte.tab { stop = ByteSearch.first(.control, bytes, stop &+ 1, end) }
         guard stop &+ 1 < end, bytes[stop] == Byte.cr, bytes[stop &+ 1] == Byte.lf else { return nil }
         head.reason = Slice(reason, stop)
         return stop &+ 2

@@ -4,21 +4,20 @@ extension HTTP1 {
     public static func parseTrailers(
         _ bytes: borrowing Span<UInt8>, scan: inout HeadScan, into fields: HeadFields, limits: HeadLimits = .trailers
     ) -> HeadOutcome<Int> {
-        let end = min(bytes.count, limits.bytes)
+        let bytes = bytes.extracting(0..<min(bytes.count, limits.bytes))
         var limits = limits
         limits.fields = min(limits.fields, fields.capacity)
         let resumed = scan.isResumed
         fields.removeAll()
         do throws(HeadDefect) {
-            guard var size = try readFields(bytes, end, &scan, fields, limits) else {
-                try unfinished(bytes, end, &scan, limits)
+            guard var size = try readFields(bytes, &scan, fields, limits) else {
+                try unfinished(bytes, &scan, limits)
                 return .partial
             }
             if resumed {
                 // What earlier calls found was not kept: the table is shared with other connections.
                 scan = HeadScan()
-                fields.removeAll()
-                size = try readFields(bytes, end, &scan, fields, limits) ?? size
+                size = try readFields(bytes, &scan, fields, limits) ?? size
             }
             scan = HeadScan()
             return .complete(size)

@@ -61,14 +61,6 @@ public enum HTTPSpan {
 
     /// The position of `byte` in `range`, or its end.
     static func find(_ byte: UInt8, in bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> Int {
-        var at = range.lowerBound
-        let end = range.upperBound
-        while at &+ 8 <= end {
-            let hits = Word.equal(Word.load(bytes, at), byte)
-            if hits != 0 { return at &+ Word.first(hits) }
-            at &+= 8
-        }
-        while at < end, bytes[at] != byte { at &+= 1 }
-        return at
+        ByteSearch.first(.byte(byte), bytes, range.lowerBound, range.upperBound)
     }
 }

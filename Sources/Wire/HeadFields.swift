@@ -6,7 +6,7 @@ public struct HeadField: Sendable {
     @usableFromInline let end: UInt32
     @usableFromInline let nameLength: UInt16
     /// Which name it is.
-    public let name: FieldName
+    public internal(set) var name: FieldName
 
     @usableFromInline
     init(start: UInt32, valueStart: UInt32, valueEnd: UInt32, end: UInt32, nameLength: UInt16, name: FieldName) {
@@ -113,19 +113,30 @@ public final class HeadFields {
         unsafe summary.pointee = Summary()
     }
 
-    /// Adds a line unless the table is full.
+    /// Puts a line, whose name is not known yet, at `index`.
     @inline(__always)
-    func append(_ line: HeadField) {
-        let index = unsafe summary.pointee.count
-        guard index < capacity else { return }
+    func set(_ index: Int, _ line: HeadField) {
+        precondition(UInt(bitPattern: index) < UInt(bitPattern: capacity))
         unsafe lines[index] = line
-        unsafe summary.pointee.count = index &+ 1
-        let bit: UInt64 = 1 &<< UInt64(line.name.rawValue)
+    }
+
+    /// Says how many lines were put.
+    func setCount(_ count: Int) {
+        precondition(count >= 0 && count <= capacity)
+        unsafe summary.pointee.count = count
+    }
+
+    /// Says which name the line at `index` has.
+    @inline(__always)
+    func name(_ index: Int, _ name: FieldName) {
+        precondition(UInt(bitPattern: index) < UInt(bitPattern: count))
+        unsafe lines[index].name = name
+        let bit: UInt64 = 1 &<< UInt64(name.rawValue)
         if unsafe summary.pointee.seen & bit != 0 {
             unsafe summary.pointee.again |= bit
         } else {
             unsafe summary.pointee.seen |= bit
-            unsafe firsts[Int(line.name.rawValue)] = UInt16(truncatingIfNeeded: index)
+            unsafe firsts[Int(name.rawValue)] = UInt16(truncatingIfNeeded: index)
         }
     }
 }

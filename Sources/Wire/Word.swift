@@ -1,10 +1,7 @@
 /// Eight bytes at a time: the loads and bit tricks with which the parsers skip over bytes that need no look.
 ///
-/// A word is little-endian, so that its lowest byte is the first. Every finder returns a mask with the top bit of
-/// each hit byte set; only the lowest hit is exact, which is the only one that is used.
+/// A word is little-endian, so that its lowest byte is the first.
 enum Word {
-    static let ones: UInt64 = 0x0101_0101_0101_0101
-    static let tops: UInt64 = 0x8080_8080_8080_8080
     /// Makes ASCII letters lower-case; other bytes change too, so compare only with what a token may hold.
     static let lower: UInt64 = 0x2020_2020_2020_2020
 
@@ -20,11 +17,18 @@ enum Word {
         unsafe UInt32(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromByteOffset: at, as: UInt32.self))
     }
 
+    /// The eight bytes at `at`, which the caller knows to lie in `bytes`.
+    @unsafe
+    @inline(__always)
+    static func load(unchecked bytes: borrowing Span<UInt8>, _ at: Int) -> UInt64 {
+        unsafe UInt64(littleEndian: bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: at, as: UInt64.self))
+    }
+
     /// At most eight bytes of `at..<at + count`, the rest zero.
     @inline(__always)
     static func load(_ bytes: borrowing Span<UInt8>, _ at: Int, count: Int) -> UInt64 {
-        if at &+ 8 <= bytes.count {
-            let word = load(bytes, at)
+        if at >= 0, at &+ 8 <= bytes.count {
+            let word = unsafe load(unchecked: bytes, at)
             return count >= 8 ? word : word & ((1 &<< UInt64(truncatingIfNeeded: count &* 8)) &- 1)
         }
         var word: UInt64 = 0
@@ -46,42 +50,6 @@ enum Word {
     /// Where the lowest hit is, in bytes.
     @inline(__always)
     static func first(_ hits: UInt64) -> Int { hits.trailingZeroBitCount &>> 3 }
-
-    /// Bytes below 0x20 and 0x7f.
-    @inline(__always)
-    static func controls(_ word: UInt64) -> UInt64 {
-        let del = word ^ (ones &* 0x7f)
-        return (((word &- ones &* 0x20) & ~word) | ((del &- ones) & ~del)) & tops
-    }
-
-    /// Bytes below 0x20.
-    @inline(__always)
-    static func below20(_ word: UInt64) -> UInt64 { (word &- ones &* 0x20) & ~word & tops }
-
-    /// Bytes equal to `byte`.
-    @inline(__always)
-    static func equal(_ word: UInt64, _ byte: UInt8) -> UInt64 {
-        let difference = word ^ (ones &* UInt64(byte))
-        return (difference &- ones) & ~difference & tops
-    }
-
-    /// Bytes that a request target may not hold: controls, space, 0x7f, `#` and those above ASCII.
-    @inline(__always)
-    static func notTarget(_ word: UInt64) -> UInt64 {
-        let del = word ^ (ones &* 0x7f)
-        return (((word &- ones &* 0x21) & ~word) | ((del &- ones) & ~del) | word) & tops | equal(word, 0x23)
-    }
-
-    /// Bytes other than letters, digits and `-`, the ones most field names are made of. Every hit is exact.
-    @inline(__always)
-    static func notPlainName(_ word: UInt64) -> UInt64 {
-        let seven = word & ~tops
-        let folded = seven | lower
-        let letter = (folded &+ ones &* (0x80 - 0x61)) & ~(folded &+ ones &* (0x80 - 0x7b))
-        let digit = (seven &+ ones &* (0x80 - 0x30)) & ~(seven &+ ones &* (0x80 - 0x3a))
-        let dash = ~((seven ^ (ones &* 0x2d)) &+ ones &* 0x7f)
-        return (~(letter | digit | dash) | word) & tops
-    }
 }
 
 /// What single bytes may be.

@@ -26,6 +26,9 @@ int zlh_accept(int listener, uint64_t *high, uint64_t *low, uint16_t *port);
 // Returns the descriptor or -errno.
 int zlh_listen(uint64_t high, uint64_t low, uint16_t port, int backlog);
 
+// Whether an address could be bound without sharing it: 0 or -errno. Nothing stays bound.
+int zlh_try_bind(uint64_t high, uint64_t low, uint16_t port);
+
 // Starts a non-blocking TCP connect. Returns the descriptor or -errno; a connect under way is success.
 int zlh_connect(uint64_t high, uint64_t low, uint16_t port);
 

@@ -11,4 +11,5 @@
 
 #include "bio_shim.h"
 #include "ssl_shim.h"
+#include "crypto_shim.h"
 #include "x509_shim.h"

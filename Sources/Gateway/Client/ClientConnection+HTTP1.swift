@@ -1,0 +1,249 @@
+import Limits
+import Observe
+import Reactor
+import Transport
+import Wire
+
+/// HTTP/1.1 with the client: heads one after the other, bodies upwards.
+extension ClientConnection {
+    private static let stepsPerTurn = 32
+
+    /// Goes on with the requests, or the tunnel, as far as the bytes at hand allow.
+    func advanceHTTP1() {
+        var steps = 0
+        while phase == .open {
+            steps += 1
+            if steps > Self.stepsPerTurn {
+                worker.loop.runAgain(self)
+                return
+            }
+            let goesOn: Bool
+            switch exchange.phase {
+            case .idle: goesOn = nextHead()
+            case .form: goesOn = takeForm()
+            case .requesting, .answering: goesOn = !exchange.body.isComplete && passBodyOn()
+            case .discarding: goesOn = dropBody()
+            case .tunnel: return exchange.pumpTunnelToUpstream()
+            case .queued, .connecting: goesOn = false
+            }
+            if !goesOn { return }
+        }
+    }
+
+    /// The connection waits for its next request.
+    func becameIdle() {
+        idleSinceMs = worker.nowMs
+        watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        // What follows may be here already: pipelined, or told by an edge that will not come again.
+        if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
+        if !inbound.isEmpty || !stream.hasNothingToRead { worker.loop.runAgain(self) }
+    }
+
+    // MARK: Heads
+
+    private enum Step {
+        case partial, malformed(HeadDefect), plan(Exchange.Plan, head: Int)
+    }
+
+    private func nextHead() -> Bool {
+        if stream.isBlocked { return false }
+        if inbound.isEmpty {
+            guard readMore() else { return false }
+        }
+        let limits = worker.limits
+        let isFirstLook = watch != .head
+        if isFirstLook { exchange.record.begin(worker) }
+        var scan = self.scan
+        let step = inbound.withReadable { bytes -> Step in
+            switch HTTP1.parseRequestHead(
+                bytes, scan: &scan, into: worker.fields,
+                limits: HeadLimits(
+                    bytes: limits.headers.bytes, fields: limits.headers.fields, emptyLines: limits.framing.emptyLines))
+            {
+            case .partial: return .partial
+            case .malformed(let defect): return .malformed(defect)
+            case .complete(let head):
+                return .plan(exchange.begin(head, bytes, worker.fields), head: head.byteCount)
+            }
+        }
+        self.scan = scan
+        switch step {
+        case .partial:
+            if isFirstLook { watch(.head, afterMs: limits.headers.timeoutMs) }
+            return readMore()
+        case .malformed(let defect):
+            refuseHead(defect)
+            return true
+        case .plan(let plan, let count):
+            self.scan = HeadScan()
+            inbound.consume(count)
+            watch(.none)
+            exchange.perform(plan)
+            return true
+        }
+    }
+
+    private func refuseHead(_ defect: HeadDefect) {
+        let failure: GatewayFailure
+        switch defect {
+        case .headTooLarge:
+            let blamesCookies =
+                scan.cookieBytes * 2 > worker.limits.headers.bytes
+                && scan.method.map { $0 == .get || $0 == .head } ?? false
+            failure = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
+        case .tooManyFields, .farTooManyFields: failure = .headTooLarge(.headersFields, clearsCookies: false)
+        case .methodTrace: failure = .methodNotAllowed(allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
+        case .transferEncodingUnsupported, .connectUnsupported: failure = .notImplemented(defect.reason)
+        case .badRequest, .uriSchemeNotAllowed, .versionUnsupported: failure = .badRequest(defect.reason)
+        }
+        if failure.status == 400 { penalise(.malformed) }
+        closesAfterAnswer = true
+        inbound.removeAll()
+        exchange.fail(failure)
+    }
+
+    // MARK: Bodies
+
+    func beginBodyWatch() {
+        bodyWindow = (worker.nowMs, 0)
+        watch(.body, afterMs: worker.limits.body.overMs)
+    }
+
+    /// Moves body bytes to the container; whether there is more to do.
+    private func passBodyOn() -> Bool {
+        guard let upstream = exchange.upstream, upstream.phase == .serving, !upstream.stream.isBlocked else {
+            return false
+        }
+        if worker.shared.memoryPressure >= .noBodies { return false }
+        if inbound.isEmpty {
+            guard readMore() else { return false }
+        }
+        switch takeBody({ exchange.sendBody($0) }) {
+        case .moved: return true
+        case .needsMore: return readMore()
+        case .complete:
+            watch(.none)
+            exchange.bodySent()
+            return false
+        case .malformed(let reason, let what):
+            worker.refuse(reason, peer.address)
+            penalise(.malformed)
+            exchange.fail(.badRequest(what))
+            return true
+        case .refused: return true
+        }
+    }
+
+    /// The small body of a launch form.
+    private func takeForm() -> Bool {
+        if inbound.isEmpty {
+            guard readMore(limit: Stream.smallRead) else { return false }
+        }
+        var fits = true
+        switch takeBody({
+            fits = exchange.takeForm($0) && fits
+            return fits
+        }) {
+        case .moved: return true
+        case .needsMore: return readMore(limit: Stream.smallRead)
+        case .complete:
+            watch(.none)
+            exchange.launchByForm()
+            return true
+        case .malformed(let reason, let what):
+            worker.refuse(reason, peer.address)
+            exchange.fail(.badRequest(what))
+            return true
+        case .refused:
+            exchange.fail(.payloadTooLarge)
+            return true
+        }
+    }
+
+    /// What is left of a body whose answer is out already.
+    private func dropBody() -> Bool {
+        if inbound.isEmpty {
+            guard readMore(limit: Stream.smallRead) else { return false }
+        }
+        switch takeBody({ _ in true }) {
+        case .moved: return true
+        case .needsMore: return readMore(limit: Stream.smallRead)
+        case .complete:
+            exchange.reset()
+            becameIdle()
+            return true
+        case .malformed, .refused:
+            closePolitely(nil)
+            return false
+        }
+    }
+
+    private enum BodyStep {
+        case moved, needsMore, complete, malformed(RefusalReason, StaticString), refused
+    }
+
+    /// Takes one piece of the body from `inbound` and gives its payload to `sink`, which says whether it took it.
+    private func takeBody(_ sink: (borrowing Span<UInt8>) -> Bool) -> BodyStep {
+        var body = exchange.body
+        defer { exchange.body = body }
+        var consumed = 0
+        var step = BodyStep.moved
+        if body.inTrailers {
+            step = takeTrailers(&body, &consumed)
+        } else if body.framing == .chunked {
+            inbound.withReadable { bytes in
+                switch body.decoder.next(bytes, from: 0) {
+                case .data(let range):
+                    if !sink(bytes.extracting(range)) { step = .refused }
+                    consumed = range.upperBound
+                case .needMore(let count):
+                    consumed = count
+                    step = .needsMore
+                case .lastChunk(let count):
+                    consumed = count
+                    body.inTrailers = true
+                    scan = HeadScan()
+                case .malformed(let what): step = .malformed(.badRequest, what)
+                }
+            }
+        } else {
+            consumed = Int(min(UInt64(inbound.count), body.remaining))
+            inbound.withReadable { bytes in
+                if !sink(bytes.extracting(first: consumed)) { step = .refused }
+            }
+            body.remaining -= UInt64(consumed)
+            if body.remaining == 0 {
+                body.isComplete = true
+                if case .moved = step { step = .complete }
+            } else if case .moved = step, inbound.count == consumed {
+                step = .moved
+            }
+        }
+        inbound.consume(consumed)
+        bodyWindow.bytes &+= UInt64(consumed)
+        return step
+    }
+
+    /// Request trailers are read and dropped.
+    private func takeTrailers(_ body: inout RequestBody, _ consumed: inout Int) -> BodyStep {
+        let limits = worker.limits
+        var scan = self.scan
+        let outcome = inbound.withReadable { bytes in
+            HTTP1.parseTrailers(
+                bytes, scan: &scan, into: worker.fields,
+                limits: HeadLimits(bytes: limits.framing.trailers, fields: limits.headers.fields, emptyLines: 0))
+        }
+        self.scan = scan
+        switch outcome {
+        case .partial: return .needsMore
+        case .malformed(let defect):
+            if case .headTooLarge = defect { return .malformed(.framingTrailers, "The trailers are too large.") }
+            return .malformed(.badRequest, defect.reason)
+        case .complete(let count):
+            consumed = count
+            self.scan = HeadScan()
+            body.isComplete = true
+            return .complete
+        }
+    }
+}

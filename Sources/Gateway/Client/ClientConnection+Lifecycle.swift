@@ -1,0 +1,47 @@
+import Limits
+import Observe
+import Transport
+import Wire
+
+/// What reaches a connection from its worker: staleness, drains, and the header of a trusted proxy.
+extension ClientConnection {
+    /// Ends what the snapshot no longer allows.
+    func endIfStale() {
+        if phase == .open { exchange.endIfStale() }
+    }
+
+    /// The gateway goes down: close when idle, after the answer under way, or, a tunnel, after `afterMs`.
+    func drain(afterMs: UInt64) {
+        closesAfterAnswer = true
+        guard phase == .open else { return phase == .lingering ? () : close(nil) }
+        if exchange.phase == .tunnel {
+            watch(.drain, afterMs: Int(afterMs))
+        } else if isIdle {
+            closePolitely(nil)
+        }
+    }
+
+    /// Reads exactly the PROXY header, so that TLS finds its first byte behind it.
+    func readProxyHeader() {
+        let outcome: ProxyHeader.Outcome
+        switch stream.peek(atMost: ProxyHeader.limit, { ProxyHeader.parse($0) }) {
+        case .found(let found): outcome = found
+        case .blocked: return
+        case .ended: return close(nil)
+        }
+        switch outcome {
+        case .partial: return
+        case .malformed:
+            close(.badRequest)
+        case .complete(let count, let source):
+            stream.skip(count)
+            if let source { peer = source }
+            switch worker.shared.sources.connect(peer.address, .https, nowMs: Int64(worker.nowMs)) {
+            case .admitted(let admitted): ticket = admitted
+            case .refused(let refusal): return close(RefusalReason(refusal, .https))
+            }
+            phase = .handshake
+            advance()
+        }
+    }
+}

@@ -1,0 +1,345 @@
+import Identity
+import Limits
+import Observe
+import Reactor
+import Synchronization
+import TLS
+import Transport
+import Wire
+
+/// One client's connection: TLS, the requests on it one after the other, and after an upgrade the client's half of a
+/// tunnel. Owned by its worker, used on its thread.
+///
+/// Rule of the house: a call that writes never closes anything; it says how it went, and the caller closes when it no
+/// longer lends bytes of the connection to anyone.
+final class ClientConnection: EventSource {
+    enum Phase {
+        /// The PROXY header of a trusted proxy.
+        case proxyHeader
+        case handshake
+        /// Requests, or a tunnel: `exchange.phase` says which.
+        case open
+        /// Our side is shut; what the client still sends is read and dropped, so that it gets our last words and no
+        /// reset (RFC 9112 section 9.6).
+        case lingering
+        case closed
+    }
+
+    /// What the one deadline of the connection stands for.
+    enum Watch {
+        case none, handshake, keepAlive, head, body, queued, stall, halfClosed, linger, tunnel, tunnelClose, drain
+    }
+
+    let worker: Worker
+    var stream: Stream
+    var peer: Endpoint
+    var ticket: SourceTable.Ticket
+    let listenerPort: UInt16
+    /// Plaintext received and not yet consumed.
+    var inbound = ByteBuffer()
+    /// Plaintext that waits to leave with what follows it in the same event.
+    var staged = ByteBuffer()
+    var scan = HeadScan()
+    var phase: Phase
+    var watch = Watch.none
+    /// The one request under way.
+    var exchange: Exchange!
+    /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
+    var remembered: RememberedSession?
+    /// Close after the answer under way.
+    var closesAfterAnswer = false
+    var idleSinceMs: UInt64
+    var listIndex = -1
+    var bodyWindow = (startMs: UInt64(0), bytes: UInt64(0))
+    private var keyUpdateWindow = (startMs: UInt64(0), count: UInt32(0))
+    private var countedIn: UInt64 = 0
+    private var countedOut: UInt64 = 0
+
+    init(
+        _ stream: consuming Stream, peer: Endpoint, ticket: SourceTable.Ticket, awaitsProxyHeader: Bool, port: UInt16,
+        worker: Worker
+    ) {
+        self.worker = worker
+        self.stream = stream
+        self.peer = peer
+        self.ticket = ticket
+        listenerPort = port
+        phase = awaitsProxyHeader ? .proxyHeader : .handshake
+        idleSinceMs = worker.nowMs
+        super.init()
+        exchange = Exchange(self)
+    }
+
+    /// Joins the loop. Called once.
+    func start() {
+        worker.shared.connections.add(1, ordering: .relaxed)
+        worker.add(self)
+        worker.metrics.connectionOpened(listenerLabel)
+        do {
+            try worker.loop.register(self, stream.descriptor)
+        } catch {
+            close(.connections)
+            return
+        }
+        watch(.handshake, afterMs: worker.limits.tls.handshakeMs)
+    }
+
+    var isSecure: Bool { stream.tls != nil }
+
+    var listenerLabel: ListenerLabel { isSecure ? .https : .http }
+
+    /// Between requests, with nothing received.
+    var isIdle: Bool { phase == .open && exchange.phase == .idle && inbound.isEmpty }
+
+    /// Bytes that wait here for somebody slow.
+    var heldBytes: Int { stream.pendingBytes + inbound.count + exchange.heldBytes }
+
+    // MARK: Events
+
+    override func ready(_ events: Readiness) {
+        stream.note(events)
+        if stream.isBlocked && events.contains(.writable) {
+            switch stream.flush(worker.blocks) {
+            case .sent: drained()
+            case .blocked: noteProgress()
+            case .failed: return lost()
+            }
+            if phase == .closed { return }
+        }
+        if !events.isDisjoint(with: [.error, .hangup]) && phase == .open && exchange.isWaitingForUpstream {
+            return lost()
+        }
+        advance()
+        if phase == .open, events.contains(.peerClosed) { exchange.clientStoppedSending() }
+    }
+
+    override func resumed() { advance() }
+
+    /// Goes as far as the bytes at hand allow.
+    func advance() {
+        switch phase {
+        case .proxyHeader: readProxyHeader()
+        case .handshake: shakeHands()
+        case .open: advanceHTTP1()
+        case .lingering: dropInput()
+        case .closed: break
+        }
+    }
+
+    private func shakeHands() {
+        switch stream.handshake(worker.blocks) {
+        case .done:
+            noteHandshake(.ok)
+            phase = .open
+            idleSinceMs = worker.nowMs
+            watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+            advance()
+        case .wouldBlock: break
+        case .ended: close(nil)
+        case .failed:
+            noteHandshake(.failed)
+            close(nil)
+        }
+    }
+
+    private func noteHandshake(_ result: HandshakeResult) {
+        guard let tls = stream.tls else { return }
+        worker.metrics.handshake(tls.isTLS13 ? .tls13 : .tls12, resumed: tls.isResumed, result)
+    }
+
+    /// Reads what has arrived into `inbound`. Whether something came; at an end or failure the connection is dealt with.
+    func readMore(limit: Int = .max) -> Bool {
+        switch stream.read(into: &inbound, limit: limit, worker.blocks) {
+        case .bytes:
+            return keepsUpdateRate()
+        case .blocked:
+            inbound.recycle(into: worker.blocks)
+            return false
+        case .ended:
+            ended()
+            return false
+        case .failed:
+            lost()
+            return false
+        }
+    }
+
+    /// TLS 1.3 key updates cost us and nobody needs many (`limits.tls.key_updates`).
+    private func keepsUpdateRate() -> Bool {
+        guard let tls = stream.tls, tls.keyUpdates != keyUpdateWindow.count else { return true }
+        let limit = worker.limits.tls.keyUpdates
+        if worker.nowMs &- keyUpdateWindow.startMs > UInt64(limit.perSeconds * 1000) {
+            keyUpdateWindow = (worker.nowMs, tls.keyUpdates)
+            return true
+        }
+        guard Int(tls.keyUpdates &- keyUpdateWindow.count) > limit.count else { return true }
+        close(.tlsKeyUpdates)
+        return false
+    }
+
+    /// The client sends no more.
+    private func ended() {
+        switch phase {
+        case .open: exchange.clientEnded()
+        default: close(nil)
+        }
+    }
+
+    /// The connection broke.
+    func lost() {
+        if phase == .open { exchange.clientLost() }
+        close(nil)
+    }
+
+    // MARK: Writing
+
+    /// Sends what is staged.
+    func push() -> WriteOutcome {
+        if staged.isEmpty { return stream.isBlocked ? .blocked : .sent }
+        let outcome = staged.withReadable { stream.send($0, worker.blocks) }
+        staged.removeAll()
+        staged.recycle(into: worker.blocks)
+        if outcome == .blocked { watchStall() }
+        return outcome
+    }
+
+    /// Sends bytes behind what is staged; small ones are put with it, so that they share a TLS record.
+    func send(_ bytes: borrowing Span<UInt8>) -> WriteOutcome {
+        if !staged.isEmpty {
+            let fits = max(0, min(bytes.count, Stream.smallRead - staged.count))
+            staged.append(bytes.extracting(first: fits))
+            if fits == bytes.count { return stream.isBlocked ? .blocked : .sent }
+            let outcome = push()
+            if outcome == .failed { return .failed }
+            return sendDirectly(bytes.extracting(droppingFirst: fits))
+        }
+        return sendDirectly(bytes)
+    }
+
+    private func sendDirectly(_ bytes: borrowing Span<UInt8>) -> WriteOutcome {
+        let outcome = stream.send(bytes, worker.blocks)
+        if outcome == .blocked { watchStall() }
+        return outcome
+    }
+
+    /// The client took everything that waited.
+    private func drained() {
+        if watch == .stall { watch(.none) }
+        switch phase {
+        case .open: exchange.clientDrained()
+        default: break
+        }
+    }
+
+    func watchStall() {
+        if watch != .stall && watch != .tunnelClose { watch(.stall, afterMs: worker.limits.responseStallMs) }
+    }
+
+    /// The client took some of what waits.
+    private func noteProgress() {
+        if watch == .stall { watch(.stall, afterMs: worker.limits.responseStallMs) }
+    }
+
+    // MARK: Deadlines
+
+    func watch(_ what: Watch, afterMs: Int = 0) {
+        watch = what
+        worker.loop.setDeadline(what == .none ? .max : worker.nowMs &+ UInt64(afterMs), for: self)
+    }
+
+    override func expired() {
+        switch watch {
+        case .none: break
+        case .handshake:
+            penalise(.slowHandshake)
+            noteHandshake(.timeout)
+            close(.tlsHandshake)
+        case .keepAlive: closePolitely(.keepAlive)
+        case .head: exchange.refuse(.requestTimeout(.headersTimeout))
+        case .body: exchange.checkBodyRate()
+        case .queued: exchange.waitedTooLong()
+        case .stall:
+            worker.refuse(.responseStall, peer.address)
+            exchange.clientLost()
+            abort(.responseStall)
+        case .halfClosed:
+            exchange.clientLost()
+            close(nil)
+        case .linger: close(nil)
+        case .tunnel: exchange.checkTunnel()
+        case .tunnelClose, .drain: exchange.closeTunnelNow()
+        }
+    }
+
+    // MARK: The end
+
+    /// Says goodbye in TLS and TCP, waits for the client to do the same, then closes.
+    func closePolitely(_ reason: RefusalReason?) {
+        guard phase == .open || phase == .handshake else { return close(reason) }
+        if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
+        phase = .lingering
+        watch(.linger, afterMs: 2000)
+        worker.loop.runAgain(self)
+    }
+
+    private func dropInput() {
+        var budget = 1 << 20
+        while phase == .lingering && budget > 0 {
+            let outcome = stream.read(into: &inbound, worker.blocks)
+            budget -= inbound.count
+            inbound.removeAll()
+            switch outcome {
+            case .bytes: continue
+            case .blocked:
+                inbound.recycle(into: worker.blocks)
+                return
+            // The kernel still delivers what it has; only our own bytes would be lost with the descriptor.
+            case .ended, .failed:
+                if outcome == .ended && stream.isBlocked {
+                    inbound.recycle(into: worker.blocks)
+                    return
+                }
+                return close(nil)
+            }
+        }
+        if phase == .lingering { close(nil) }
+    }
+
+    /// Resets: what was sent must not pass for the whole.
+    func abort(_ reason: RefusalReason?) {
+        if phase == .closed { return }
+        stream.abort(worker.blocks)
+        close(reason)
+    }
+
+    /// Closes at once. The one way out; safe to call again.
+    func close(_ reason: RefusalReason?) {
+        if phase == .closed { return }
+        let wasOpen = phase == .open
+        phase = .closed
+        if let reason { worker.refuse(reason, peer.address) }
+        worker.loop.deregister(self, stream.descriptor)
+        if wasOpen { exchange.clientLost() }
+        if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(worker.blocks) }
+        countBytes()
+        worker.metrics.connectionClosed(listenerLabel)
+        worker.shared.sources.disconnect(ticket)
+        inbound = ByteBuffer()
+        staged = ByteBuffer()
+        remembered = nil
+        worker.remove(self)
+        worker.retire(self)
+    }
+
+    /// Adds what moved since the last call to the metrics.
+    func countBytes() {
+        worker.metrics.bytes(listenerLabel, .received, Int(stream.bytesRead &- countedIn))
+        worker.metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
+        countedIn = stream.bytesRead
+        countedOut = stream.bytesWritten
+    }
+
+    func penalise(_ misdeed: Misdeed) {
+        _ = worker.shared.sources.penalise(peer.address, .https, misdeed, nowMs: Int64(worker.nowMs))
+    }
+}

@@ -1,0 +1,174 @@
+import Identity
+import Limits
+import Observe
+import Reactor
+import Routing
+import Wire
+
+/// Launches: the signed ticket of the control plane becomes a session (section 5 of the contract).
+extension Exchange {
+    private static let formLimit = 8 * 1024
+
+    /// `GET /.zlh/launch?token=…&next=/path`.
+    func launchByLink(
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields
+    ) throws(GatewayFailure) -> Plan {
+        isLaunch = true
+        try refusePrefetch(bytes, fields)
+        var token = ByteBuffer()
+        var next = ByteBuffer()
+        if let query = head.queryRange {
+            _ = FormBody.value(of: "token", in: bytes.extracting(query), into: &token)
+            _ = FormBody.value(of: "next", in: bytes.extracting(query), into: &next)
+        }
+        return .answer(
+            try launch(token, next: next, cookies: (currentSession(bytes, fields), knownGeneration(bytes, fields))))
+    }
+
+    /// `GET /?token=…`: the same target without the token.
+    func launchAtRoot(
+        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, query: Range<Int>, token: Range<Int>
+    ) throws(GatewayFailure) -> Plan {
+        isLaunch = true
+        try refusePrefetch(bytes, fields)
+        var value = ByteBuffer()
+        value.append(bytes, query.lowerBound + token.lowerBound..<query.lowerBound + token.upperBound)
+        var next = ByteBuffer()
+        next.append("/?")
+        if !RequestTarget.appendQueryWithoutToken(bytes.extracting(query), to: &next) { next.dropLast(1) }
+        return .answer(
+            try launch(value, next: next, cookies: (currentSession(bytes, fields), knownGeneration(bytes, fields))))
+    }
+
+    /// `POST /.zlh/launch`: the form is read first, from any origin.
+    func beginLaunchForm(
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields
+    ) throws(GatewayFailure) -> Plan {
+        isLaunch = true
+        try refusePrefetch(bytes, fields)
+        if case .length(let count) = head.framing, count > UInt64(Self.formLimit) { throw .payloadTooLarge }
+        launchCookies = (currentSession(bytes, fields), knownGeneration(bytes, fields))
+        if body.isComplete { return .answer(try launch(ByteBuffer(), next: ByteBuffer(), cookies: launchCookies)) }
+        return .collectForm
+    }
+
+    /// Takes a piece of the form; `false` when it is over 8 KiB.
+    func takeForm(_ bytes: borrowing Span<UInt8>) -> Bool {
+        guard form.count + bytes.count <= Self.formLimit else { return false }
+        form.append(bytes)
+        return true
+    }
+
+    /// The form is complete.
+    func launchByForm() {
+        var token = ByteBuffer()
+        var next = ByteBuffer()
+        form.withReadable { bytes in
+            _ = FormBody.value(of: "token", in: bytes, into: &token)
+            _ = FormBody.value(of: "next", in: bytes, into: &next)
+        }
+        do throws(GatewayFailure) {
+            answerLocally(try launch(token, next: next, cookies: launchCookies))
+        } catch {
+            fail(error)
+        }
+        launchCookies = (nil, nil)
+    }
+
+    /// The session and generation cookies that came with a launch.
+    typealias LaunchCookies = (session: Session?, generation: [UInt8]?)
+
+    /// Checks a token and makes the session.
+    private func launch(
+        _ token: borrowing ByteBuffer, next: borrowing ByteBuffer, cookies: LaunchCookies
+    ) throws(GatewayFailure) -> LocalAnswer {
+        let now = worker.loop.epochSeconds
+        let snapshot = worker.snapshot
+        let verified = token.withReadable { snapshot.verifier.verify($0, vmid: vmid, now: now) }
+        let claims: LaunchClaims
+        switch verified {
+        case .success(let good): claims = good
+        case .failure(let refusal): throw refuseLaunch(refusal)
+        }
+        let target = Self.safeNext(next)
+        guard let route = snapshot.routes.route(for: vmid), claims.generation.map({ $0 == route.generation }) ?? true
+        else {
+            worker.metrics.launch(.waiting)
+            throw .notYetRouted(until: claims.expires)
+        }
+        var sealed = SealedSession(
+            claims: claims, generation: route.generation, limits: snapshot.settings.session, now: now)
+        if snapshot.revocations.covers(sealed) { throw refuseLaunch(.revoked) }
+        switch worker.shared.spent.spend(
+            claims.tokenID, sessionID: sealed.id, expires: claims.expires + snapshot.verifier.policy.skew,
+            issuedAt: claims.issuedAt)
+        {
+        case .first: break
+        case .beforeStart: throw refuseLaunch(.beforeStart)
+        case .again(let sessionID):
+            // Browsers retry: the session made from this very token stands.
+            guard let session = cookies.session, session.id == sessionID else { throw refuseLaunch(.alreadyUsed) }
+            record.user = session.user
+            worker.metrics.launch(.repeated)
+            return .redirect(to: target)
+        }
+        if sealed.absoluteEnd <= now { throw refuseLaunch(.expired) }
+        if claims.sessionID == nil { sealed.id = Crypto.randomID() }
+        let session = worker.shared.sessions.admit(sealed, now: now)
+        if session.ended != nil { throw refuseLaunch(.revoked) }
+        session.touch(now: now)
+        client.remembered = nil
+        record.user = session.user
+        worker.metrics.launch(.ok)
+        let mark = Self.generationMark(route)
+        return .launched(
+            session, to: target, generationMark: mark, clearsSiteData: cookies.generation.map { $0 != mark } ?? false)
+    }
+
+    private func refuseLaunch(_ refusal: LaunchRefusal) -> GatewayFailure {
+        worker.metrics.launch(LaunchResult(refusal))
+        if refusal.isBadSignature { client.penalise(.badSignature) }
+        return .forbidden(refusal.message)
+    }
+
+    /// A link that works once is not spent on a guess of the browser's.
+    private func refusePrefetch(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) throws(GatewayFailure) {
+        for name in [FieldName.purpose, .secPurpose] {
+            if let field = fields.first(name),
+                HTTPSpan.hasPrefixIgnoringCase(bytes.extracting(field.valueRange), "prefetch")
+            {
+                worker.metrics.launch(.prefetch)
+                throw .prefetch
+            }
+        }
+    }
+
+    private static func safeNext(_ next: borrowing ByteBuffer) -> [UInt8] {
+        next.withReadable { RequestTarget.isSafeNext($0) ? $0.copied() : [UInt8(ascii: "/")] }
+    }
+
+    /// What the year-long cookie says of the container's former life in this browser.
+    private func knownGeneration(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> [UInt8]? {
+        guard let cookie = fields.first(.cookie) else { return nil }
+        let value = bytes.extracting(cookie.valueRange)
+        guard case .one(let range) = CookieHeader.find("__Host-zlh_g", in: value) else { return nil }
+        return value.extracting(range).copied()
+    }
+
+    /// A short hash of the vmid's generation, so that the cookie tells nothing else.
+    static func generationMark(_ route: IDERoute) -> [UInt8] {
+        Array(Base64URL.encode(Array(Crypto.sha256(Array("\(route.vmid)/\(route.generation)".utf8)).prefix(12))).utf8)
+    }
+}
+
+extension LaunchResult {
+    init(_ refusal: LaunchRefusal) {
+        switch refusal {
+        case .expired: self = .expired
+        case .alreadyUsed: self = .spent
+        case .wrongVMID: self = .wrongContainer
+        case .revoked: self = .revoked
+        default: self = .invalid
+        }
+    }
+}

@@ -1,0 +1,334 @@
+import Limits
+import Observe
+import Reactor
+import Transport
+import Wire
+
+/// From the container: heads, body, end; each read is passed on before the next one is made.
+extension Exchange {
+    /// The container's connection has something for us.
+    func upstreamReadable() {
+        guard let upstream else { return }
+        if phase == .tunnel { return pumpTunnelToClient() }
+        var budget = 16
+        while self.upstream === upstream, phase == .requesting || phase == .answering {
+            // Backpressure: what the client cannot take stays with the container.
+            if client.stream.isBlocked {
+                upstream.stream.readLess()
+                return
+            }
+            if !upstream.inbound.isEmpty {
+                guard passOn(upstream) else { continue }
+                if self.upstream !== upstream { return }
+            }
+            budget -= 1
+            if budget == 0 {
+                flushAnswer()
+                worker.loop.runAgain(upstream)
+                return
+            }
+            switch upstream.read() {
+            case .bytes: continue
+            case .blocked:
+                upstream.inbound.recycle(into: worker.blocks)
+                return flushAnswer()
+            case .ended: return upstreamEnded(upstream)
+            case .failed: return upstreamBroke()
+            }
+        }
+    }
+
+    private func flushAnswer() {
+        if client.phase == .open, client.push() == .failed { client.lost() }
+    }
+
+    /// Passes on what is in `inbound`; whether more must be read to go on.
+    private func passOn(_ upstream: UpstreamConnection) -> Bool {
+        guard upstream.reply.sawHead else { return takeHead(upstream) }
+        switch upstream.reply.framing {
+        case .none: return true
+        case .length: return takeLength(upstream)
+        case .chunked: return upstream.reply.inTrailers ? takeTrailers(upstream) : takeChunks(upstream)
+        case .untilClose: return takeAll(upstream)
+        }
+    }
+
+    // MARK: Head
+
+    private enum HeadStep {
+        case partial
+        case interim(bytes: Int)
+        case final(ResponseHead)
+        case failed(GatewayFailure)
+    }
+
+    private func takeHead(_ upstream: UpstreamConnection) -> Bool {
+        let limits = worker.limits.upstream
+        var scan = upstream.scan
+        let step = upstream.inbound.withReadable { bytes -> HeadStep in
+            switch HTTP1.parseResponseHead(
+                bytes, scan: &scan, into: worker.fields,
+                limits: HeadLimits(bytes: limits.head, fields: limits.fields, emptyLines: 0), answering: method,
+                upgraded: isUpgrade)
+            {
+            case .partial: return .partial
+            case .malformed(let defect): return .failed(badAnswer(defect))
+            case .complete(let head): return look(at: head, bytes, upstream)
+            }
+        }
+        upstream.scan = scan
+        switch step {
+        case .partial: return true
+        case .failed(let failure):
+            fail(failure)
+            return false
+        case .interim(let count):
+            upstream.scan = HeadScan()
+            upstream.inbound.consume(count)
+            if client.push() == .failed { client.lost() }
+            return false
+        case .final(let head):
+            upstream.inbound.consume(head.byteCount)
+            began(head, upstream)
+            return false
+        }
+    }
+
+    private func badAnswer(_ defect: HeadDefect) -> GatewayFailure {
+        switch defect {
+        case .headTooLarge: worker.refuse(.upstreamHead, client.peer.address)
+        case .tooManyFields, .farTooManyFields: worker.refuse(.upstreamFields, client.peer.address)
+        default: break
+        }
+        return .badGateway("Its answer is not valid HTTP.")
+    }
+
+    /// Stages a head for the client. Nothing is closed in here: the bytes are lent.
+    private func look(at head: ResponseHead, _ bytes: borrowing Span<UInt8>, _ upstream: UpstreamConnection) -> HeadStep
+    {
+        do throws(GatewayFailure) {
+            if head.isInterim { return try lookAtInterim(head, bytes) }
+            if head.status == 101 {
+                try checkUpgrade(bytes)
+                client.staged.reserve(head.byteCount + 256, from: worker.blocks)
+                try rewriteInterim(
+                    head, bytes, worker.fields, id: record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS,
+                    into: &client.staged)
+                return .final(head)
+            }
+            // A WebSocket that is refused, or a body that still comes up while the answer goes down, ends the connection.
+            if isUpgrade || !body.isComplete { client.closesAfterAnswer = true }
+            let framing = answerFraming(head)
+            if framing == .untilClose { client.closesAfterAnswer = true }
+            answer.framing = framing
+            client.staged.reserve(head.byteCount + 512, from: worker.blocks)
+            try rewriteResponse(
+                head, bytes, worker.fields,
+                AnswerFacts(
+                    id: record.id, framing: framing, connection: connectionField,
+                    sendsHSTS: worker.snapshot.settings.sendsHSTS,
+                    keepsLength: framing == .length || keepsLengthWithoutBody(head),
+                    keepsTrailerField: framing == .chunked && wantsTrailers),
+                into: &client.staged)
+            return .final(head)
+        } catch {
+            client.staged.removeAll()
+            return .failed(error)
+        }
+    }
+
+    private func lookAtInterim(_ head: ResponseHead, _ bytes: borrowing Span<UInt8>) throws(GatewayFailure) -> HeadStep
+    {
+        answer.interim += 1
+        guard answer.interim <= worker.limits.upstream.interim else {
+            worker.refuse(.upstreamInterim, client.peer.address)
+            throw .badGateway("It sent too many interim answers.")
+        }
+        let passes = (head.status == 100 && expectsContinue) || head.status == 103
+        if passes && minorVersion >= 1 {
+            try rewriteInterim(
+                head, bytes, worker.fields, id: record.id, sendsHSTS: false, into: &client.staged)
+        }
+        return .interim(bytes: head.byteCount)
+    }
+
+    private func answerFraming(_ head: ResponseHead) -> AnswerFraming {
+        switch head.framing {
+        case .none: .none
+        case .length: .length
+        case .chunked, .untilClose: minorVersion == 0 ? .untilClose : .chunked
+        }
+    }
+
+    /// HEAD and 304 say how long the body would be.
+    private func keepsLengthWithoutBody(_ head: ResponseHead) -> Bool {
+        head.framing == .none && head.status != 204 && (method == .head || head.status == 304)
+    }
+
+    private var connectionField: StaticString? {
+        if client.closesAfterAnswer || !keepsAlive || worker.isDraining { return "close" }
+        return minorVersion == 0 ? "keep-alive" : nil
+    }
+
+    /// The final head is staged: from here the container's body follows.
+    private func began(_ head: ResponseHead, _ upstream: UpstreamConnection) {
+        worker.loop.setDeadline(.max, for: upstream)
+        if client.watch == .halfClosed { client.watch(.none) }
+        answer.began = true
+        answer.status = head.status
+        record.status = head.status
+        record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs
+        if head.status == 101 { return openTunnel() }
+        phase = .answering
+        upstream.reply.sawHead = true
+        upstream.reply.framing = head.framing
+        upstream.reply.keepAlive = head.keepAlive
+        switch head.framing {
+        case .none: answerEnded()
+        case .length(let count):
+            upstream.reply.remaining = count
+            if count == 0 { answerEnded() }
+        case .chunked, .untilClose: break
+        }
+    }
+
+    // MARK: Body
+
+    private func takeLength(_ upstream: UpstreamConnection) -> Bool {
+        let count = Int(min(UInt64(upstream.inbound.count), upstream.reply.remaining))
+        let outcome = upstream.inbound.withReadable { client.send($0.extracting(first: count)) }
+        upstream.inbound.consume(count)
+        upstream.reply.remaining -= UInt64(count)
+        record.bytesOut &+= UInt64(count)
+        if outcome == .failed {
+            client.lost()
+            return false
+        }
+        guard upstream.reply.remaining == 0 else { return true }
+        // Bytes behind the answer belong to nothing: the connection is not used again (see `releaseUpstream`).
+        answerEnded()
+        return false
+    }
+
+    private func takeAll(_ upstream: UpstreamConnection) -> Bool {
+        let count = upstream.inbound.count
+        let outcome = upstream.inbound.withReadable { sendPiece($0) }
+        upstream.inbound.consume(count)
+        record.bytesOut &+= UInt64(count)
+        if outcome == .failed { client.lost() }
+        return outcome != .failed
+    }
+
+    private func takeChunks(_ upstream: UpstreamConnection) -> Bool {
+        while true {
+            var decoder = upstream.reply.decoder
+            var outcome = WriteOutcome.sent
+            var consumed = 0
+            var needsMore = false
+            var ended = false
+            var defect: StaticString?
+            upstream.inbound.withReadable { bytes in
+                switch decoder.next(bytes, from: 0) {
+                case .data(let range):
+                    outcome = sendPiece(bytes.extracting(range))
+                    record.bytesOut &+= UInt64(range.count)
+                    consumed = range.upperBound
+                case .needMore(let count):
+                    consumed = count
+                    needsMore = true
+                case .lastChunk(let count):
+                    consumed = count
+                    ended = true
+                case .malformed(let what): defect = what
+                }
+            }
+            upstream.reply.decoder = decoder
+            if defect != nil {
+                fail(.badGateway("Its chunked coding is broken."))
+                return false
+            }
+            upstream.inbound.consume(consumed)
+            if outcome == .failed {
+                client.lost()
+                return false
+            }
+            if ended {
+                upstream.reply.inTrailers = true
+                upstream.scan = HeadScan()
+                return false
+            }
+            if needsMore { return true }
+            // The client lags: what is left waits here.
+            if outcome == .blocked || upstream.inbound.isEmpty { return upstream.inbound.isEmpty }
+        }
+    }
+
+    private func takeTrailers(_ upstream: UpstreamConnection) -> Bool {
+        var scan = upstream.scan
+        let limit = HeadLimits(
+            bytes: worker.limits.framing.trailers, fields: worker.limits.upstream.fields, emptyLines: 0)
+        let keeps = wantsTrailers && answer.framing == .chunked
+        let outcome = upstream.inbound.withReadable { bytes in
+            let outcome = HTTP1.parseTrailers(bytes, scan: &scan, into: worker.fields, limits: limit)
+            if keeps, case .complete = outcome { stageTrailers(bytes) }
+            return outcome
+        }
+        upstream.scan = scan
+        switch outcome {
+        case .partial: return true
+        case .malformed:
+            fail(.badGateway("Its trailers are broken."))
+            return false
+        case .complete(let count):
+            upstream.inbound.consume(count)
+            answerEnded()
+            return false
+        }
+    }
+
+    /// Trailers may add what is known late, never change framing, routing or state (RFC 9110 section 6.5.1).
+    private func stageTrailers(_ bytes: borrowing Span<UInt8>) {
+        client.staged.append("0\r\n")
+        for index in 0..<worker.fields.count {
+            let field = worker.fields[index]
+            if field.name == .other || field.name == .etag {
+                client.staged.append(bytes, field.lineRange)
+            }
+        }
+        client.staged.append("\r\n")
+        answer.sentLastChunk = true
+    }
+
+    /// A piece of a body whose length is not known: as a chunk, or as it is to an HTTP/1.0 client.
+    private func sendPiece(_ bytes: borrowing Span<UInt8>) -> WriteOutcome {
+        guard answer.framing == .chunked, !bytes.isEmpty else { return client.send(bytes) }
+        client.staged.reserve(bytes.count + 32, from: worker.blocks)
+        client.staged.append(hex: UInt64(bytes.count))
+        client.staged.append("\r\n")
+        client.staged.append(bytes)
+        client.staged.append("\r\n")
+        if client.staged.count < Stream.smallRead { return client.stream.isBlocked ? .blocked : .sent }
+        return client.push()
+    }
+
+    // MARK: End
+
+    private func upstreamEnded(_ upstream: UpstreamConnection) {
+        upstream.reply.keepAlive = false
+        if upstream.reply.sawHead, upstream.reply.framing == .untilClose { return answerEnded() }
+        upstreamBroke()
+    }
+
+    /// The answer is whole.
+    private func answerEnded() {
+        if answer.framing == .chunked && !answer.sentLastChunk { client.staged.append("0\r\n\r\n") }
+        if client.push() == .failed { return client.lost() }
+        completed()
+    }
+
+    /// The client took what waited: go on reading from the container.
+    func clientDrained() {
+        if phase == .tunnel { return pumpTunnelToClient() }
+        if upstream != nil { upstreamReadable() }
+    }
+}

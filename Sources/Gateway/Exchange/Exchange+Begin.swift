@@ -1,0 +1,75 @@
+import Identity
+import Limits
+import Observe
+import Reactor
+import Routing
+import Transport
+import Wire
+
+extension Exchange {
+    /// What a request's head leads to; performed once nobody borrows the head's bytes any more.
+    enum Plan {
+        case forward
+        case fail(GatewayFailure)
+        case answer(LocalAnswer)
+        case collectForm
+        case redirectToHTTPS
+    }
+
+    /// Decides about a request: the rows of the contract's section 4, in order. What is to be forwarded is rendered into
+    /// `outgoing` here, as the head's bytes are gone afterwards.
+    func begin(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Plan {
+        let framing = worker.limits.framing
+        method = head.method
+        minorVersion = head.minorVersion
+        keepsAlive = head.keepAlive
+        expectsContinue = head.expectContinue
+        body = RequestBody(head.framing, (framing.chunkExtension, framing.extensions))
+        let facts = RequestFacts(head, bytes, fields)
+        self.facts = facts
+        if worker.snapshot.settings.logsAccess { record.note(head, bytes) }
+        do throws(GatewayFailure) {
+            vmid = try identifyVM(head, bytes, in: worker.snapshot.settings.domain)
+            if !client.isSecure { return .redirectToHTTPS }
+            record.vmid = vmid
+            if let plan = try gatewayEndpoint(head, bytes, fields, facts) { return plan }
+            let identity = try authorize(head, bytes, fields)
+            session = identity.session
+            try checkSite(
+                head, bytes, fields, usesHeaderToken: identity.usesHeaderToken,
+                hasSessionCookie: identity.hasSessionCookie)
+            let route = try selectUpstream(for: identity.session, vmid: vmid, in: worker.snapshot.routes)
+            self.route = route
+            if worker.shared.memoryPressure >= .noBodies, !body.isComplete { throw GatewayFailure.overloaded(.memory) }
+            isUpgrade = facts.isUpgrade
+            wantsTrailers =
+                fields.first(.te).map { ListHeader.contains("trailers", in: bytes.extracting($0.valueRange)) } ?? false
+            if isUpgrade, let key = fields.first(.secWebSocketKey) {
+                Crypto.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
+            }
+            outgoing.reserve(head.byteCount + 512, from: worker.blocks)
+            try rewriteRequest(
+                head, bytes, fields,
+                ForwardedFacts(client: client.peer.address, id: record.id, defaultPort: 443), into: &outgoing)
+            identity.session.touch(now: worker.loop.epochSeconds)
+            return .forward
+        } catch {
+            return .fail(error)
+        }
+    }
+
+    /// Does what `begin` decided.
+    func perform(_ plan: Plan) {
+        switch plan {
+        case .forward: forward()
+        case .fail(let failure): fail(failure)
+        case .answer(let answer): answerLocally(answer)
+        case .redirectToHTTPS: answerLocally(.redirectToHTTPS)
+        case .collectForm:
+            phase = .form
+            if expectsContinue && minorVersion >= 1 { client.staged.append("HTTP/1.1 100 Continue\r\n\r\n") }
+            client.beginBodyWatch()
+            if client.push() == .failed { client.lost() }
+        }
+    }
+}

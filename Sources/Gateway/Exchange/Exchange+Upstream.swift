@@ -1,0 +1,194 @@
+import Limits
+import Observe
+import Reactor
+import Routing
+import Transport
+import Wire
+
+/// Towards the container: a place, a connection, the request on it, the retry.
+extension Exchange {
+    /// The request may go to `route`: take a place there.
+    func forward() {
+        guard let route else { return fail(.noSuchIDE) }
+        let pool = worker.pool(for: route)
+        self.pool = pool
+        let limits = worker.limits.upstream
+        if isUpgrade {
+            guard ContainerCounts.take(pool.counts.tunnels, limit: limits.tunnelsPerVMID) else {
+                return fail(.overloaded(.upstreamTunnelsPerVmid))
+            }
+            place = .tunnel
+            return connect()
+        }
+        place = pool.enter(self, places: limits.perVMID, queue: limits.queue)
+        switch place {
+        case .exchange, .tunnel: connect()
+        case .waiting:
+            phase = .queued
+            client.watch(.queued, afterMs: limits.connectMs)
+        case .none: fail(.overloaded(.upstreamQueue))
+        }
+    }
+
+    /// The wait is over: a place is free.
+    func gotPlace() {
+        place = .exchange
+        client.watch(.none)
+        connect()
+    }
+
+    /// Waited for `limits.upstream.connect` in vain.
+    func waitedTooLong() { fail(.overloaded(.upstreamPerVmid)) }
+
+    private func connect() {
+        guard let route else { return fail(.noSuchIDE) }
+        record.upstreamStartUs = worker.loop.nowUs
+        // A WebSocket gets a connection of its own; anything else prefers one that is open.
+        if !isUpgrade, !retried, let idle = pool?.takeIdle(for: route) {
+            upstream = idle
+            idle.attach(self)
+            return connected()
+        }
+        phase = .connecting
+        client.watch(.none)
+        do {
+            upstream = try UpstreamConnection(route, for: self, worker: worker)
+        } catch {
+            connectFailed(error)
+        }
+    }
+
+    /// The connection did not come about.
+    func connectFailed(_ error: SystemError) {
+        upstream = nil
+        if error.isOutOfDescriptors { return fail(.overloaded(.connections)) }
+        fail(error.code == SystemError.timedOut ? .upstreamTimeout : .unreachable)
+    }
+
+    /// The container's connection is there: send the head, then the body as it comes.
+    func connected() {
+        guard let upstream else { return }
+        phase = .requesting
+        let outcome = outgoing.withReadable { upstream.stream.send($0, worker.blocks) }
+        if outcome == .failed { return upstreamBroke() }
+        if body.isComplete {
+            awaitAnswer()
+        } else {
+            client.beginBodyWatch()
+            worker.loop.runAgain(client)
+        }
+    }
+
+    /// The request is out: the container has `limits.upstream.response` to begin its answer.
+    func awaitAnswer() {
+        guard let upstream, !answer.began else { return }
+        worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.responseMs), for: upstream)
+    }
+
+    /// The container took all that waited.
+    func upstreamDrained() {
+        if phase == .tunnel { return client.advance() }
+        upstreamProgressed()
+        client.bodyWindow = (worker.nowMs, 0)
+        client.advance()
+    }
+
+    /// The container took some of what waits, so it is alive.
+    func upstreamProgressed() {
+        if phase == .requesting { awaitAnswer() }
+    }
+
+    /// It takes no more of the request. It may have answered before it stopped; reading will tell.
+    func upstreamStoppedReading() {
+        if phase == .tunnel { return }
+        abandonsBody = true
+    }
+
+    /// No answer in time.
+    func answerTimedOut() {
+        if phase == .requesting { fail(.upstreamTimeout) }
+    }
+
+    /// The connection ended or broke before the answer was whole.
+    func upstreamBroke() {
+        guard let upstream else { return }
+        let mayRetry =
+            upstream.isReused && !upstream.reply.receivedAny && !retried && method.isIdempotent
+            && record.bytesIn == 0 && body.isComplete && !answer.began
+        if mayRetry {
+            upstream.close()
+            self.upstream = nil
+            retried = true
+            return connect()
+        }
+        fail(.badGateway("It closed the connection before the answer was complete."))
+    }
+
+    /// Lets go of the container: its place, and the connection if it may serve again.
+    func releaseUpstream(reusable: Bool) {
+        if let upstream {
+            self.upstream = nil
+            if record.upstreamUs == nil { record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs }
+            if let pool, reusable, upstream.reply.keepAlive, upstream.inbound.isEmpty, !upstream.stream.isBlocked,
+                let route, worker.snapshot.routes.route(for: vmid) == route
+            {
+                upstream.rest(in: pool)
+            } else {
+                upstream.close()
+            }
+        }
+        if let pool {
+            self.pool = nil
+            let held = place
+            place = .none
+            pool.leave(held, self, worker)
+        }
+    }
+}
+
+/// The request's body.
+extension Exchange {
+    /// Passes a piece of the body on, framed anew; `false` when the container takes no more.
+    func sendBody(_ bytes: borrowing Span<UInt8>) -> Bool {
+        guard let upstream, !bytes.isEmpty else { return true }
+        record.bytesIn &+= UInt64(bytes.count)
+        // It stopped reading; its answer may still come, so the rest of the body is read and dropped.
+        if abandonsBody { return true }
+        var outcome: WriteOutcome
+        if body.framing == .chunked {
+            var framed = ByteBuffer()
+            framed.reserve(bytes.count + 32, from: worker.blocks)
+            framed.append(hex: UInt64(bytes.count))
+            framed.append("\r\n")
+            framed.append(bytes)
+            framed.append("\r\n")
+            outcome = framed.withReadable { upstream.stream.send($0, worker.blocks) }
+            framed.removeAll()
+            framed.recycle(into: worker.blocks)
+        } else {
+            outcome = upstream.stream.send(bytes, worker.blocks)
+        }
+        if outcome == .failed { abandonsBody = true }
+        return true
+    }
+
+    /// The body is whole.
+    func bodySent() {
+        guard let upstream else { return }
+        if body.framing == .chunked, !abandonsBody {
+            let end: InlineArray<5, UInt8> = [0x30, 0x0d, 0x0a, 0x0d, 0x0a]
+            if upstream.stream.send(end.span, worker.blocks) == .failed { abandonsBody = true }
+        }
+        awaitAnswer()
+    }
+
+    /// The time for `limits.body` is over: was the client fast enough, given that we had room?
+    func checkBodyRate() {
+        let limits = worker.limits.body
+        let waitedForClient = phase == .form || phase == .discarding || !(upstream?.stream.isBlocked ?? true)
+        let needed = UInt64(limits.minimumRate) * UInt64(limits.overMs) / 1000
+        guard waitedForClient, client.bodyWindow.bytes < needed else { return client.beginBodyWatch() }
+        if phase == .discarding { return client.close(.bodyMinimumRate) }
+        fail(.requestTimeout(.bodyMinimumRate))
+    }
+}

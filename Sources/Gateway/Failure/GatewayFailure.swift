@@ -1,0 +1,142 @@
+import Observe
+import Wire
+
+/// Whose doing a failure is.
+enum FailureSide: Sendable {
+    case client, upstream, gateway
+}
+
+/// Everything that can end a request other than the container's answer. One closed list: `FailureResponse` turns each
+/// into an answer, the access log and the metrics take its `reason`.
+enum GatewayFailure: Error, Sendable {
+    /// Breaks HTTP's grammar; HTTP/1 closes.
+    case badRequest(StaticString)
+    /// A transfer coding or method that is not served.
+    case notImplemented(StaticString)
+    /// A method that is not served here; the value of `Allow`.
+    case methodNotAllowed(allow: StaticString)
+    /// Not a `dev-<vmid>` host of ours.
+    case misdirected
+    /// The head is over `headers.bytes` or has too many fields; `clearsCookies` when cookies are to blame.
+    case headTooLarge(RefusalReason, clearsCookies: Bool)
+    /// A launch form over 8 KiB.
+    case payloadTooLarge
+    /// The client was too slow with head or body.
+    case requestTimeout(RefusalReason)
+    /// A limit; how many seconds until it may be tried again.
+    case limited(RefusalReason, retryAfterSeconds: Int)
+    /// Memory is short, or too many wait for this container.
+    case overloaded(RefusalReason)
+    /// No session for this vmid, and why the last one ended.
+    case unauthorized(LoginReason)
+    /// Cross-site, or a launch that is refused; the line a person reads.
+    case forbidden(StaticString)
+    /// No such vmid in the routes.
+    case noSuchIDE
+    /// A launch that may succeed once the routes know of it; until when the page keeps trying, seconds since 1970.
+    case notYetRouted(until: Int64)
+    /// Two vmids claim one address.
+    case routeConflict
+    /// Nobody listens there, or there is no way there.
+    case unreachable
+    /// The container closed early or answered nonsense.
+    case badGateway(StaticString)
+    /// The container took too long.
+    case upstreamTimeout
+    /// A browser's prefetch of a launch: nothing was spent.
+    case prefetch
+    /// An unknown path under `/.zlh/`.
+    case notFound
+    /// The gateway is going down.
+    case draining
+
+    var status: UInt16 {
+        switch self {
+        case .badRequest: 400
+        case .notImplemented: 501
+        case .methodNotAllowed: 405
+        case .misdirected: 421
+        case .headTooLarge: 431
+        case .payloadTooLarge: 413
+        case .requestTimeout: 408
+        case .limited: 429
+        case .unauthorized: 401
+        case .forbidden: 403
+        case .noSuchIDE, .notYetRouted, .notFound: 404
+        case .routeConflict, .unreachable, .overloaded, .prefetch, .draining: 503
+        case .badGateway: 502
+        case .upstreamTimeout: 504
+        }
+    }
+
+    /// The contract's `error` word.
+    var error: StaticString {
+        switch self {
+        case .badRequest, .notImplemented: "bad_request"
+        case .methodNotAllowed: "method_not_allowed"
+        case .misdirected: "misdirected"
+        case .headTooLarge, .payloadTooLarge: "too_large"
+        case .requestTimeout: "timeout"
+        case .limited, .overloaded: "limited"
+        case .unauthorized: "unauthorized"
+        case .forbidden: "forbidden"
+        case .noSuchIDE, .notYetRouted: "no_such_ide"
+        case .routeConflict: "route_conflict"
+        case .unreachable, .prefetch, .draining: "unreachable"
+        case .badGateway: "bad_gateway"
+        case .upstreamTimeout: "upstream_timeout"
+        case .notFound: "not_found"
+        }
+    }
+
+    /// What the metrics count it under: the limit's name, or the error.
+    var reason: RefusalReason {
+        switch self {
+        case .badRequest, .notImplemented: .badRequest
+        case .methodNotAllowed: .methodNotAllowed
+        case .misdirected: .misdirected
+        case .headTooLarge(let reason, _): reason
+        case .payloadTooLarge: .tooLarge
+        case .requestTimeout(let reason): reason
+        case .limited(let reason, _): reason
+        case .overloaded(let reason): reason
+        case .unauthorized: .unauthorized
+        case .forbidden: .forbidden
+        case .noSuchIDE, .notYetRouted: .noSuchIde
+        case .routeConflict: .routeConflict
+        case .unreachable, .prefetch, .draining: .unreachable
+        case .badGateway: .badGateway
+        case .upstreamTimeout: .upstreamTimeout
+        case .notFound: .notFound
+        }
+    }
+
+    var side: FailureSide {
+        switch self {
+        case .noSuchIDE, .notYetRouted, .routeConflict, .draining, .overloaded: .gateway
+        case .unreachable, .badGateway, .upstreamTimeout: .upstream
+        default: .client
+        }
+    }
+
+    /// Whether HTTP/1 must close: what follows on the connection cannot be told apart from this request.
+    var closesConnection: Bool {
+        switch self {
+        case .badRequest, .notImplemented, .headTooLarge, .requestTimeout, .draining: true
+        default: false
+        }
+    }
+}
+
+/// Why there is no session, as `login_url`'s `{reason}` says it.
+enum LoginReason: Sendable {
+    case none, expired, revoked
+
+    var word: StaticString {
+        switch self {
+        case .none: "none"
+        case .expired: "expired"
+        case .revoked: "revoked"
+        }
+    }
+}

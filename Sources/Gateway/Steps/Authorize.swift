@@ -1,0 +1,133 @@
+import Identity
+import Limits
+import Reactor
+import Routing
+import Wire
+
+/// Who makes a request, and by which of the two ways that is known.
+struct Authorized {
+    let session: Session
+    let usesHeaderToken: Bool
+    let hasSessionCookie: Bool
+}
+
+/// The session whose cookie a connection saw last: an equal cookie needs no opening.
+struct RememberedSession {
+    let cookie: [UInt8]
+    let vmid: UInt32
+    let session: Session
+}
+
+extension Exchange {
+    /// Row 5: the session for this vmid, from `X-ZLH-Token` or the cookie, or why there is none. The answer is the same
+    /// whether or not the vmid exists.
+    func authorize(
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields
+    ) throws(GatewayFailure) -> Authorized {
+        let cookie = sessionCookie(bytes, fields)
+        let hasCookie: Bool
+        switch cookie {
+        case .none: hasCookie = false
+        case .one, .several: hasCookie = true
+        }
+        if let token = fields.first(.xZLHToken) {
+            if fields.repeats(.xZLHToken) { throw .unauthorized(.none) }
+            if let origin = fields.first(.origin) {
+                guard head.isWebSocketUpgrade, isOwnOrigin(origin.valueRange, head, bytes) else {
+                    throw .forbidden("A program's token may not be used by a web page.")
+                }
+            }
+            let session = try sessionOfToken(bytes.extracting(token.valueRange))
+            return Authorized(session: session, usesHeaderToken: true, hasSessionCookie: hasCookie)
+        }
+        guard case .one(let range) = cookie else { throw .unauthorized(.none) }
+        let session = try sessionOfCookie(bytes.extracting(range))
+        return Authorized(session: session, usesHeaderToken: false, hasSessionCookie: true)
+    }
+
+    /// The session of a request to one of our own endpoints, if it has a live one.
+    func currentSession(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Session? {
+        guard case .one(let range) = sessionCookie(bytes, fields) else { return nil }
+        return try? sessionOfCookie(bytes.extracting(range))
+    }
+
+    /// The session cookie among all `Cookie` fields; of several none counts.
+    private func sessionCookie(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> CookieHeader.Found {
+        guard fields.contains(.cookie) else { return .none }
+        var found = CookieHeader.Found.none
+        for index in 0..<fields.count where fields[index].name == .cookie {
+            let value = fields[index].valueRange
+            switch CookieHeader.find("__Host-zlh_s", in: bytes.extracting(value)) {
+            case .none: continue
+            case .several: return .several
+            case .one(let range):
+                if case .one = found { return .several }
+                found = .one(value.lowerBound + range.lowerBound..<value.lowerBound + range.upperBound)
+            }
+        }
+        return found
+    }
+
+    private func sessionOfCookie(_ cookie: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
+        let now = worker.loop.epochSeconds
+        if let known = client.remembered, known.vmid == vmid, HTTPSpan.equal(known.cookie.span, cookie) {
+            return try live(known.session, now)
+        }
+        var host = ByteBuffer(capacity: 64)
+        appendSessionHost(to: &host)
+        let opened = host.withReadable { worker.shared.keyRing.open(cookie, host: $0, now: now) }
+        guard let sealed = opened, sealed.vmid == vmid else { throw .unauthorized(.none) }
+        let session = try live(worker.shared.sessions.admit(sealed, now: now), now)
+        client.remembered = RememberedSession(cookie: cookie.copied(), vmid: vmid, session: session)
+        return session
+    }
+
+    /// Passes a session on if neither the clock nor a revocation ended it.
+    private func live(_ session: Session, _ now: Int64) throws(GatewayFailure) -> Session {
+        let snapshot = worker.snapshot
+        if !snapshot.revocations.isEmpty,
+            snapshot.revocations.covers(
+                sessionID: session.id, user: session.user, vmid: session.vmid, issuedAt: session.issuedAt)
+        {
+            worker.shared.sessions.end(session, .revoked)
+        }
+        switch session.check(now: now, idle: snapshot.settings.session.idle) {
+        case nil: return session
+        case .expired, .idle: throw .unauthorized(.expired)
+        case .revoked, .generation: throw .unauthorized(.revoked)
+        case .loggedOut: throw .unauthorized(.none)
+        }
+    }
+
+    /// A token in a header authorises this request alone; what it opens is bound like a session.
+    private func sessionOfToken(_ token: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
+        let now = worker.loop.epochSeconds
+        let snapshot = worker.snapshot
+        let claims: LaunchClaims
+        switch snapshot.verifier.verify(token, vmid: vmid, now: now) {
+        case .success(let verified): claims = verified
+        case .failure(let refusal):
+            if refusal.isBadSignature { client.penalise(.badSignature) }
+            throw .unauthorized(refusal == .expired ? .expired : .none)
+        }
+        if worker.shared.spent.isSpent(claims.tokenID) { throw .unauthorized(.none) }
+        let routed = snapshot.routes.route(for: vmid)?.generation
+        if let generation = claims.generation, let routed, generation != routed { throw .unauthorized(.revoked) }
+        let sealed = SealedSession(
+            claims: claims, generation: routed ?? claims.generation ?? "", limits: snapshot.settings.session, now: now)
+        if snapshot.revocations.covers(
+            sessionID: sealed.id, user: sealed.user, vmid: sealed.vmid, issuedAt: sealed.issuedAt)
+        {
+            throw .unauthorized(.revoked)
+        }
+        return Session.transient(sealed, now: now)
+    }
+
+    /// The host that a session's cookie is bound to: ours in canonical form, without a port, as cookies know none.
+    func appendSessionHost(to buffer: inout ByteBuffer) {
+        buffer.append("dev-")
+        buffer.append(decimal: UInt64(vmid))
+        buffer.append(UInt8(ascii: "."))
+        buffer.append(text: worker.snapshot.settings.domainText)
+    }
+}

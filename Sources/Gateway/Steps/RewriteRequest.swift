@@ -1,0 +1,154 @@
+import Wire
+
+/// What a rewritten request carries besides the client's own fields.
+struct ForwardedFacts {
+    let client: IPAddress
+    /// The `X-Request-Id`.
+    let id: RequestID
+    /// The listener's own port when Host has none.
+    let defaultPort: UInt16
+}
+
+/// Renders the request for the container: the client's fields byte for byte, less what section 6 of the contract
+/// removes, plus what it sets.
+func rewriteRequest(
+    _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: ForwardedFacts,
+    into out: inout ByteBuffer
+) throws(GatewayFailure) {
+    let nominated = try NominatedFields(bytes, fields)
+    out.append(bytes, head.methodRange)
+    out.append(UInt8(ascii: " "))
+    appendTarget(head, bytes, into: &out)
+    out.append(" HTTP/1.1\r\nHost: ")
+    let host = bytes.extracting(head.authorityRange)
+    out.append(lowercasing: host)
+    out.append("\r\n")
+
+    // Fields that stay are contiguous lines more often than not: each run is copied at once.
+    var run = 0..<0
+    for index in 0..<fields.count {
+        let field = fields[index]
+        let keeps: Bool
+        switch field.name {
+        case .host, .connection, .keepAlive, .proxyConnection, .te, .trailer, .transferEncoding, .upgrade,
+            .http2Settings, .forwarded, .xForwarded, .xRealIP, .xOriginal, .xRewrite, .proxy, .xZLHToken, .xZLH,
+            .xRequestID, .underscore:
+            keeps = false
+        case .cookie:
+            keeps = !CookieHeader.containsOurs(bytes.extracting(field.valueRange))
+            if !keeps {
+                out.append(bytes, run)
+                run = 0..<0
+                appendCookie(field, bytes, into: &out)
+            }
+        case .expect: keeps = head.expectContinue
+        case .authorization, .contentLength: keeps = true
+        default: keeps = !nominated.names(field, bytes, fields)
+        }
+        if keeps {
+            let line = field.lineRange
+            if run.upperBound == line.lowerBound && !run.isEmpty {
+                run = run.lowerBound..<line.upperBound
+            } else {
+                out.append(bytes, run)
+                run = line
+            }
+        }
+    }
+    out.append(bytes, run)
+
+    if head.isWebSocketUpgrade {
+        out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    } else if head.framing == .chunked {
+        out.append("Transfer-Encoding: chunked\r\n")
+    }
+    out.append("X-Forwarded-For: ")
+    out.append(address: facts.client)
+    out.append("\r\nX-Forwarded-Host: ")
+    out.append(lowercasing: host)
+    out.append("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: ")
+    appendPort(of: host, default: facts.defaultPort, into: &out)
+    out.append("\r\nX-Request-Id: ")
+    facts.id.append(to: &out)
+    out.append("\r\n\r\n")
+}
+
+/// Origin form, the raw bytes of path and query as they came (RFC 9112 section 3.2.1).
+private func appendTarget(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, into out: inout ByteBuffer) {
+    guard head.form == .absolute else {
+        out.append(bytes, head.targetRange)
+        return
+    }
+    if head.pathRange.isEmpty { out.append(UInt8(ascii: "/")) }
+    out.append(bytes, head.pathRange)
+    if let query = head.queryRange {
+        out.append(UInt8(ascii: "?"))
+        out.append(bytes, query)
+    }
+}
+
+private func appendCookie(_ field: HeadField, _ bytes: borrowing Span<UInt8>, into out: inout ByteBuffer) {
+    let mark = out.count
+    out.append(bytes, field.nameRange)
+    out.append(": ")
+    if CookieHeader.appendWithoutOurs(bytes.extracting(field.valueRange), to: &out) {
+        out.append("\r\n")
+    } else {
+        out.dropLast(out.count - mark)
+    }
+}
+
+private func appendPort(of host: borrowing Span<UInt8>, default port: UInt16, into out: inout ByteBuffer) {
+    var at = host.count
+    while at > 0, host[at - 1] != UInt8(ascii: ":") { at -= 1 }
+    if at > 0 && at < host.count {
+        out.append(host, at..<host.count)
+    } else {
+        out.append(decimal: UInt64(port))
+    }
+}
+
+/// The fields that `Connection` names as hop-by-hop (RFC 9110 section 7.6.1). It cannot unseat what the framing, the
+/// routing and the authorisation rest on.
+struct NominatedFields {
+    private let isEmpty: Bool
+
+    /// Reads the `Connection` fields; more than 64 members is no honest client.
+    init(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) throws(GatewayFailure) {
+        var foreign = false
+        var count = 0
+        for index in 0..<fields.count where fields[index].name == .connection {
+            let value = bytes.extracting(fields[index].valueRange)
+            var members = ListMembers()
+            while let member = members.next(in: value) {
+                count += 1
+                let name = value.extracting(member)
+                if !HTTPSpan.equalsIgnoringCase(name, "keep-alive") && !HTTPSpan.equalsIgnoringCase(name, "close")
+                    && !HTTPSpan.equalsIgnoringCase(name, "upgrade")
+                {
+                    foreign = true
+                }
+            }
+        }
+        if count > 64 { throw .badRequest("The Connection field has too many members.") }
+        isEmpty = !foreign
+    }
+
+    func names(_ field: HeadField, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Bool {
+        if isEmpty { return false }
+        switch field.name {
+        case .host, .cookie, .authorization, .contentLength, .transferEncoding: return false
+        default: break
+        }
+        for index in 0..<fields.count where fields[index].name == .connection {
+            let value = bytes.extracting(fields[index].valueRange)
+            var members = ListMembers()
+            while let member = members.next(in: value) {
+                if HTTPSpan.equalsIgnoringCase(value.extracting(member), bytes.extracting(field.nameRange)) {
+                    return true
+                }
+            }
+        }
+        return false
+    }
+}

@@ -1,0 +1,174 @@
+import Identity
+import Limits
+import Observe
+import Reactor
+import Transport
+import Wire
+
+/// A WebSocket after its 101: bytes pass untouched both ways, each direction ends for itself.
+extension Exchange {
+    private static let bytesPerTurn = 1 << 20
+
+    /// The 101 is staged: from here the two streams belong together.
+    func openTunnel() {
+        phase = .tunnel
+        tunnel = TunnelState()
+        tunnel.openedUs = worker.loop.nowUs
+        tunnel.activeMs = worker.nowMs
+        outgoing.removeAll()
+        outgoing.recycle(into: worker.blocks)
+        expectedAccept = ByteBuffer()
+        worker.metrics.tunnelOpened(.websocket)
+        finishRecord()
+        logTunnelOpen()
+        if client.push() == .failed { return client.lost() }
+        checkTunnel()
+        if phase == .tunnel { pumpTunnelToClient() }
+        if phase == .tunnel { pumpTunnelToUpstream() }
+    }
+
+    // MARK: Client to container
+
+    func pumpTunnelToUpstream() {
+        var budget = Self.bytesPerTurn
+        while phase == .tunnel, let upstream, !upstream.stream.isBlocked, !tunnel.clientEnded {
+            if client.inbound.isEmpty {
+                guard client.readMore() else { return }
+                continue
+            }
+            let count = client.inbound.count
+            let outcome = client.inbound.withReadable { upstream.stream.send($0, worker.blocks) }
+            client.inbound.consume(count)
+            tunnel.bytesIn &+= UInt64(count)
+            noteTunnelActivity()
+            switch outcome {
+            case .sent: break
+            case .blocked: client.stream.readLess()
+            case .failed: return finishTunnel(.upstreamClosed)
+            }
+            budget -= count
+            if budget <= 0 { return worker.loop.runAgain(client) }
+        }
+        if phase == .tunnel && client.inbound.isEmpty { client.inbound.recycle(into: worker.blocks) }
+    }
+
+    /// The client sends no more: tell the container the same, and go on in the other direction.
+    func clientClosedTunnelSide() {
+        guard !tunnel.clientEnded, let upstream else { return }
+        tunnel.clientEnded = true
+        if upstream.stream.shutdownWriting(worker.blocks) == .failed || tunnel.upstreamEnded {
+            finishTunnel(.clientClosed)
+        }
+    }
+
+    // MARK: Container to client
+
+    func pumpTunnelToClient() {
+        var budget = Self.bytesPerTurn
+        while phase == .tunnel, let upstream, !tunnel.upstreamEnded {
+            if client.stream.isBlocked {
+                upstream.stream.readLess()
+                return
+            }
+            if upstream.inbound.isEmpty {
+                switch upstream.read() {
+                case .bytes: continue
+                case .blocked:
+                    upstream.inbound.recycle(into: worker.blocks)
+                    return
+                case .ended: return upstreamClosedTunnelSide()
+                case .failed: return finishTunnel(.broken)
+                }
+            }
+            var count = upstream.inbound.count
+            let isClosing = tunnel.closing != nil
+            let outcome = upstream.inbound.withReadable { bytes in
+                // While closing, only the rest of the frame under way still goes out.
+                if isClosing { count = tunnel.tracker.boundary(in: bytes) ?? count }
+                let piece = bytes.extracting(first: count)
+                tunnel.tracker.advance(piece)
+                return client.stream.send(piece, worker.blocks)
+            }
+            upstream.inbound.consume(count)
+            tunnel.bytesOut &+= UInt64(count)
+            noteTunnelActivity()
+            if outcome == .failed { return client.lost() }
+            if isClosing && tunnel.tracker.isAtBoundary { return closeTunnelNow() }
+            if outcome == .blocked { client.watchStall() }
+            budget -= count
+            if budget <= 0 { return worker.loop.runAgain(upstream) }
+        }
+    }
+
+    private func upstreamClosedTunnelSide() {
+        tunnel.upstreamEnded = true
+        upstream?.inbound.recycle(into: worker.blocks)
+        if client.stream.shutdownWriting(worker.blocks) == .failed || tunnel.clientEnded {
+            finishTunnel(.upstreamClosed)
+        }
+    }
+
+    private func noteTunnelActivity() {
+        tunnel.activeMs = worker.nowMs
+        session?.touch(now: worker.loop.epochSeconds)
+    }
+
+    // MARK: Ends of ours
+
+    /// Ends the tunnel with a close frame: now if the container is between frames, else at the next boundary, and in a
+    /// second at the latest.
+    func closeTunnel(_ why: TunnelEnd) {
+        guard phase == .tunnel, tunnel.closing == nil else { return }
+        tunnel.closing = why
+        if tunnel.tracker.isAtBoundary || tunnel.upstreamEnded { return closeTunnelNow() }
+        client.watch(.tunnelClose, afterMs: 1000)
+    }
+
+    /// Says why, if that can still be said, and closes both sides.
+    func closeTunnelNow() {
+        guard phase == .tunnel else { return }
+        let why = tunnel.closing ?? .drain
+        if tunnel.tracker.isAtBoundary && !tunnel.tracker.sawClose && !client.stream.isWriteShutdown {
+            WebSocketClose.append(code: why.code, reason: why.reason, to: &client.staged)
+        }
+        endTunnelRecord(.ended(why))
+        releaseUpstream(reusable: false)
+        reset()
+        client.closePolitely(nil)
+    }
+
+    /// Looks whether the session still allows the tunnel, and when to look again.
+    func checkTunnel() {
+        guard phase == .tunnel, let session else { return }
+        let now = worker.loop.epochSeconds
+        let idle = worker.snapshot.settings.session.idle
+        if let ended = session.check(now: now, idle: idle) { return closeTunnel(.session(ended)) }
+        var waitMs = Int64(max(1, min(session.absoluteEnd - now, session.idleSince + idle - now))) * 1000
+        let tunnelIdleMs = worker.limits.tunnelIdle.websocketMs
+        if tunnelIdleMs > 0 {
+            let silentMs = Int64(worker.nowMs &- tunnel.activeMs)
+            if silentMs >= Int64(tunnelIdleMs) {
+                worker.refuse(.tunnelIdleWebsocket, client.peer.address)
+                return closeTunnel(.idle)
+            }
+            waitMs = min(waitMs, Int64(tunnelIdleMs) - silentMs)
+        }
+        if client.watch == .stall { return }
+        client.watch(.tunnel, afterMs: Int(clamping: waitMs))
+    }
+
+    /// Both sides are done, or one broke.
+    private func finishTunnel(_ outcome: TunnelOutcome) {
+        guard phase == .tunnel else { return }
+        endTunnelRecord(outcome)
+        releaseUpstream(reusable: false)
+        reset()
+        client.closePolitely(nil)
+    }
+
+    func endTunnelRecord(_ outcome: TunnelOutcome) {
+        worker.metrics.tunnelClosed(.websocket)
+        client.countBytes()
+        logTunnelClose(outcome.label)
+    }
+}

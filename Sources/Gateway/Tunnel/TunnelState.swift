@@ -1,0 +1,63 @@
+import Identity
+import Wire
+
+/// Why the gateway ends a tunnel itself.
+enum TunnelEnd: Sendable {
+    case session(SessionEnd)
+    case routeChanged
+    case drain
+    case idle
+
+    /// The WebSocket close code (RFC 6455 section 7.4.1, RFC 6455 registry for 1012).
+    var code: UInt16 {
+        switch self {
+        case .session: 1008
+        case .routeChanged: 1012
+        case .drain, .idle: 1001
+        }
+    }
+
+    var reason: StaticString {
+        switch self {
+        case .session(.revoked): "session revoked"
+        case .session(.loggedOut): "logged out"
+        case .session: "session ended"
+        case .routeChanged: "container moved or replaced"
+        case .drain: "gateway restarting"
+        case .idle: "idle"
+        }
+    }
+}
+
+/// An upgraded connection as far as it has gone.
+struct TunnelState: Sendable {
+    var openedUs: UInt64 = 0
+    var activeMs: UInt64 = 0
+    /// From and to the client.
+    var bytesIn: UInt64 = 0
+    var bytesOut: UInt64 = 0
+    /// Container to client: where a frame of ours may go.
+    var tracker = FrameTracker()
+    var closing: TunnelEnd?
+    var clientEnded = false
+    var upstreamEnded = false
+}
+
+/// What the access log says of a tunnel's end.
+enum TunnelOutcome {
+    case clientClosed, upstreamClosed, broken, ended(TunnelEnd)
+
+    var label: StaticString {
+        switch self {
+        case .clientClosed: "client_closed"
+        case .upstreamClosed: "upstream_closed"
+        case .broken: "broken"
+        case .ended(.session(.revoked)): "revoked"
+        case .ended(.session(.loggedOut)): "logged_out"
+        case .ended(.session): "session_ended"
+        case .ended(.routeChanged): "route_changed"
+        case .ended(.drain): "drain"
+        case .ended(.idle): "tunnel_idle.websocket"
+        }
+    }
+}

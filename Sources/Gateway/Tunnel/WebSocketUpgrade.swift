@@ -1,0 +1,16 @@
+import Wire
+
+extension Exchange {
+    /// Whether a 101 is the one we asked for (RFC 6455 section 4.1): not a single client byte passes before it is.
+    func checkUpgrade(_ bytes: borrowing Span<UInt8>) throws(GatewayFailure) {
+        let fields = worker.fields
+        guard isUpgrade else { throw .badGateway("It switched protocols unasked.") }
+        guard let upgrade = fields.first(.upgrade), !fields.repeats(.upgrade),
+            HTTPSpan.equalsIgnoringCase(bytes.extracting(upgrade.valueRange), "websocket"),
+            let connection = fields.first(.connection),
+            ListHeader.contains("upgrade", in: bytes.extracting(connection.valueRange)),
+            let accept = fields.first(.secWebSocketAccept), !fields.repeats(.secWebSocketAccept),
+            expectedAccept.withReadable({ HTTPSpan.equal($0, bytes.extracting(accept.valueRange)) })
+        else { throw .badGateway("Its WebSocket handshake is not valid.") }
+    }
+}

@@ -1,0 +1,41 @@
+import Synchronization
+
+/// How much one container has to do, counted over all loops.
+final class ContainerCounts: Sendable {
+    /// Plain exchanges under way.
+    let exchanges = Atomic<Int>(0)
+    /// Requests waiting for a place.
+    let waiting = Atomic<Int>(0)
+    /// Open tunnels.
+    let tunnels = Atomic<Int>(0)
+
+    /// Takes one place of `limit`, if there is one.
+    static func take(_ count: borrowing Atomic<Int>, limit: Int) -> Bool {
+        if count.add(1, ordering: .relaxed).newValue <= limit { return true }
+        count.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    var isQuiet: Bool {
+        exchanges.load(ordering: .relaxed) == 0 && waiting.load(ordering: .relaxed) == 0
+            && tunnels.load(ordering: .relaxed) == 0
+    }
+}
+
+/// The counts of every container in use. A loop looks one up once, when it makes a pool for the vmid.
+final class ContainerLedger: Sendable {
+    private let counts = Mutex<[UInt32: ContainerCounts]>([:])
+
+    func counts(for vmid: UInt32) -> ContainerCounts {
+        counts.withLock { counts in
+            if let known = counts[vmid] { return known }
+            // Vmids come from the routes, so this is bounded by them; those at rest are let go now and then.
+            if counts.count >= 4096, counts.count.nonzeroBitCount == 1 {
+                counts = counts.filter { !$0.value.isQuiet }
+            }
+            let fresh = ContainerCounts()
+            counts[vmid] = fresh
+            return fresh
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import Limits
+import Reactor
+import Routing
+import Transport
+import Wire
+
+/// One connection to a container: connecting, serving one exchange, idle in its pool, or half of a tunnel. Owned by the
+/// exchange or the pool that has it, used on its worker's thread.
+final class UpstreamConnection: EventSource {
+    enum Phase {
+        case connecting, serving, idle, closed
+    }
+
+    let worker: Worker
+    let route: IDERoute
+    var stream: Stream
+    private(set) var phase = Phase.connecting
+    /// Whether it has served an exchange before: its peer may have closed it just now.
+    private(set) var isReused = false
+    private(set) var exchange: Exchange?
+    /// Received and not yet passed on.
+    var inbound = ByteBuffer()
+    var scan = HeadScan()
+    var reply = Reply()
+
+    /// The answer being read.
+    struct Reply {
+        var framing = BodyFraming.none
+        var remaining: UInt64 = 0
+        var decoder = ChunkedDecoder()
+        var inTrailers = false
+        var receivedAny = false
+        var keepAlive = false
+        var sawHead = false
+    }
+
+    /// Starts connecting to the route's endpoint on behalf of `exchange`.
+    init(_ route: IDERoute, for exchange: Exchange, worker: Worker) throws(SystemError) {
+        self.route = route
+        self.worker = worker
+        self.exchange = exchange
+        let address = route.endpoint.address
+        stream = Stream(try Socket.connect(high: address.high, low: address.low, port: route.endpoint.port))
+        super.init()
+        try worker.loop.register(self, stream.descriptor)
+        worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.connectMs), for: self)
+    }
+
+    /// Whether this connection is for that very container.
+    func serves(_ other: IDERoute) -> Bool {
+        phase != .closed && route == other
+    }
+
+    var heldBytes: Int { stream.pendingBytes + inbound.count }
+
+    /// Serves `exchange` now.
+    func attach(_ exchange: Exchange) {
+        self.exchange = exchange
+        phase = .serving
+        reply = Reply()
+        scan = HeadScan()
+        worker.loop.setDeadline(.max, for: self)
+    }
+
+    /// Goes idle in `pool`.
+    func rest(in pool: UpstreamPool) {
+        exchange = nil
+        phase = .idle
+        isReused = true
+        inbound.recycle(into: worker.blocks)
+        worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.idleMs), for: self)
+        pool.keep(self)
+    }
+
+    // MARK: Events
+
+    override func ready(_ events: Readiness) {
+        stream.note(events)
+        switch phase {
+        case .connecting: connected(events)
+        case .serving:
+            if stream.isBlocked && events.contains(.writable) {
+                switch stream.flush(worker.blocks) {
+                case .sent: exchange?.upstreamDrained()
+                case .blocked: exchange?.upstreamProgressed()
+                case .failed: exchange?.upstreamStoppedReading()
+                }
+            }
+            if phase == .serving { exchange?.upstreamReadable() }
+        case .idle:
+            // Bytes that nobody asked for, or the end: either way it is of no more use. Writability says nothing.
+            if !events.isDisjoint(with: [.readable, .peerClosed, .error, .hangup]) { discardIdle() }
+        case .closed: break
+        }
+    }
+
+    private func connected(_ events: Readiness) {
+        guard !events.isDisjoint(with: [.writable, .error, .hangup]) else { return }
+        if let error = Socket.pendingError(of: stream.descriptor) {
+            let exchange = self.exchange
+            close()
+            exchange?.connectFailed(error)
+            return
+        }
+        guard let exchange else { return close() }
+        attach(exchange)
+        exchange.connected()
+    }
+
+    override func resumed() {
+        if phase == .serving { exchange?.upstreamReadable() }
+    }
+
+    override func expired() {
+        switch phase {
+        case .connecting:
+            let exchange = self.exchange
+            close()
+            exchange?.fail(.upstreamTimeout)
+        case .serving: exchange?.answerTimedOut()
+        case .idle: discardIdle()
+        case .closed: break
+        }
+    }
+
+    private func discardIdle() {
+        worker.pool(ofVMID: route.vmid)?.forget(self)
+        close()
+        worker.dropPool(route.vmid)
+    }
+
+    /// Reads what has come into `inbound`.
+    func read() -> ReadOutcome {
+        let outcome = stream.read(into: &inbound, worker.blocks)
+        if case .bytes = outcome { reply.receivedAny = true }
+        return outcome
+    }
+
+    /// Closes at once. Tells nobody; safe to call again.
+    func close() {
+        if phase == .closed { return }
+        phase = .closed
+        exchange = nil
+        worker.loop.deregister(self, stream.descriptor)
+        worker.retire(self)
+    }
+}

@@ -1,0 +1,66 @@
+public import Identity
+public import Limits
+public import Observe
+import Reactor
+import Synchronization
+
+/// Everything that the loops of a process share, exhaustively. All of it is locked or atomic inside; none of it is
+/// touched per byte.
+public final class GatewayShared: Sendable {
+    /// Per-source limits and penalties.
+    public let sources: SourceTable
+    /// Live sessions.
+    public let sessions: SessionRegistry
+    /// Launch tokens already used.
+    public let spent: SpentTokens
+    /// What seals the session cookies.
+    public let keyRing: KeyRing
+    /// Counters.
+    public let metrics: Metrics
+    /// The process's log.
+    public let log: LogSink
+    /// Client connections open in the process.
+    let connections = Atomic<Int>(0)
+    /// How many may be.
+    let connectionLimit: Atomic<Int>
+    /// What memory allows, as `MemoryPressure` counts it; set by the supervisor.
+    private let memory = Atomic<UInt8>(0)
+    /// Counts by vmid.
+    let containers = ContainerLedger()
+    /// Browsers sent to the login page of late.
+    let redirects = RedirectLedger()
+    private let mailboxes = Mutex<[Mailbox<WorkerMessage>]>([])
+
+    /// Shared state for one process.
+    public init(
+        sources: SourceTable, sessions: SessionRegistry, spent: SpentTokens, keyRing: KeyRing, metrics: Metrics,
+        log: LogSink, connectionLimit: Int
+    ) {
+        self.sources = sources
+        self.sessions = sessions
+        self.spent = spent
+        self.keyRing = keyRing
+        self.metrics = metrics
+        self.log = log
+        self.connectionLimit = Atomic(connectionLimit)
+    }
+
+    /// What must be given up for memory's sake.
+    public var memoryPressure: MemoryPressure {
+        get { MemoryPressure(rawValue: memory.load(ordering: .relaxed)) ?? .normal }
+        set { memory.store(newValue.rawValue, ordering: .relaxed) }
+    }
+
+    /// Client connections open now.
+    public var openConnections: Int { connections.load(ordering: .relaxed) }
+
+    /// Applies a changed `limits.connections`.
+    public func setConnectionLimit(_ limit: Int) { connectionLimit.store(limit, ordering: .relaxed) }
+
+    func add(_ mailbox: Mailbox<WorkerMessage>) { mailboxes.withLock { $0.append(mailbox) } }
+
+    /// Posts a message to every loop.
+    public func broadcast(_ message: WorkerMessage) {
+        for mailbox in mailboxes.withLock({ $0 }) { mailbox.post(message) }
+    }
+}

@@ -1,0 +1,214 @@
+import Limits
+import Observe
+public import Reactor
+import Routing
+import Synchronization
+public import TLS
+import Wire
+
+/// One thread's share of the gateway: its loop, listeners, connections, upstream pools and its copy of the snapshot.
+///
+/// An ordinary class, made on its thread and used on it alone. Other threads hold its mailbox.
+public final class Worker {
+    let loop: EventLoop
+    let shared: GatewayShared
+    let metrics: LoopMetrics
+    let blocks = BlockPool()
+    /// The field table of whatever head is being looked at; what it holds ends with the event.
+    private(set) var fields: HeadFields
+    private(set) var snapshot: GatewaySnapshot
+    private(set) var certificates: CertificateStore
+    /// Lines of this turn, handed to the log at its end.
+    var log = ByteBuffer()
+    var ids = RequestIDSource()
+    var repeats = RepeatSuppressor(reasons: RefusalReason.allCases.count)
+
+    private var clients: [ClientConnection] = []
+    private var pools: [UInt32: UpstreamPool] = [:]
+    private var listeners: [Listener] = []
+    private let mailbox: WorkerMailbox
+    /// Connections closed in this turn, kept until its end as callers may still hold them.
+    private var retired: [EventSource] = []
+    private(set) var isDraining = false
+
+    /// A worker for the calling thread. `index` is its place in the metrics.
+    public init(
+        index: Int, shared: GatewayShared, snapshot: GatewaySnapshot, certificates: [Certificate],
+        tls: TLSSettings, ticketKeys: TicketKeys
+    ) throws {
+        loop = try EventLoop()
+        self.shared = shared
+        self.snapshot = snapshot
+        metrics = shared.metrics[index]
+        fields = Self.makeFields(snapshot)
+        self.certificates = try CertificateStore(certificates, settings: tls, ticketKeys: ticketKeys)
+        mailbox = WorkerMailbox(try Mailbox())
+        try mailbox.start(for: self)
+        shared.add(mailbox.messages)
+        loop.turnEnded = { [unowned self] in self.endTurn() }
+    }
+
+    /// Accepts on a listening socket of this loop's own: HTTPS, or plain HTTP that is redirected.
+    public func serve(_ socket: consuming FileDescriptor, secure: Bool) throws(SystemError) {
+        listeners.append(try Listener(socket, secure: secure, worker: self))
+    }
+
+    /// Serves until `stop`, or until a drain is over.
+    public func run() throws(SystemError) {
+        try loop.run()
+    }
+
+    private static func makeFields(_ snapshot: GatewaySnapshot) -> HeadFields {
+        let limits = snapshot.settings.limits
+        return HeadFields(capacity: min(max(limits.headers.fields, limits.upstream.fields, 100) + 1, 65_535))
+    }
+
+    var limits: LimitSettings { snapshot.settings.limits }
+
+    var nowMs: UInt64 { loop.nowMs }
+
+    // MARK: Connections
+
+    var clientCount: Int { clients.count }
+
+    func add(_ client: ClientConnection) {
+        client.listIndex = clients.count
+        clients.append(client)
+    }
+
+    func remove(_ client: ClientConnection) {
+        let index = client.listIndex
+        guard index >= 0 else { return }
+        client.listIndex = -1
+        let last = clients.removeLast()
+        if last !== client {
+            clients[index] = last
+            last.listIndex = index
+        }
+        shared.connections.subtract(1, ordering: .relaxed)
+        if isDraining && clients.isEmpty { loop.stop() }
+    }
+
+    /// Closes the connections that were idle longest, some at once so that a flood pays for one look; how many.
+    func closeOldestIdle() -> Int {
+        let idle = clients.filter(\.isIdle).sorted { $0.idleSinceMs < $1.idleSinceMs }
+        let victims = idle.prefix(max(1, idle.count / 16))
+        for client in victims { client.close(.connections) }
+        return victims.count
+    }
+
+    /// Keeps a closed connection until the turn is over.
+    func retire(_ source: EventSource) { retired.append(source) }
+
+    func pool(for route: IDERoute) -> UpstreamPool {
+        if let known = pools[route.vmid] { return known }
+        let pool = UpstreamPool(vmid: route.vmid, counts: shared.containers.counts(for: route.vmid))
+        pools[route.vmid] = pool
+        return pool
+    }
+
+    func pool(ofVMID vmid: UInt32) -> UpstreamPool? { pools[vmid] }
+
+    func dropPool(_ vmid: UInt32) {
+        if let pool = pools[vmid], pool.isEmpty { pools[vmid] = nil }
+    }
+
+    // MARK: Messages
+
+    func receive(_ message: WorkerMessage) {
+        switch message {
+        case .adopt(let next): adopt(next)
+        case .certificates(let list, let settings, let keys):
+            // Checked by the supervisor before; connections keep the store they began with.
+            if let store = try? CertificateStore(list, settings: settings, ticketKeys: keys) { certificates = store }
+        case .tickets(let keys): certificates.adopt(keys)
+        case .sessionsEnded: endStaleExchanges()
+        case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
+        case .drain(let overMs): drain(overMs)
+        case .stop: stopNow()
+        }
+    }
+
+    private func adopt(_ next: GatewaySnapshot) {
+        snapshot = next
+        let needed = Self.makeFields(next)
+        if needed.capacity > fields.capacity { fields = needed }
+        for (vmid, pool) in pools {
+            let route = next.routes.route(for: vmid)
+            pool.closeIdle { connection in
+                route.map { $0.isConflicted || !connection.serves($0) } ?? true
+            }
+            dropPool(vmid)
+        }
+        endStaleExchanges()
+    }
+
+    /// Ends what the snapshot or an ended session no longer allows.
+    private func endStaleExchanges() {
+        for client in clients { client.endIfStale() }
+    }
+
+    private func drain(_ overMs: Int) {
+        guard !isDraining else { return }
+        isDraining = true
+        for listener in listeners { listener.close() }
+        listeners = []
+        let open = clients
+        for (index, client) in open.enumerated() {
+            // Tunnels are closed spread out, so that their clients do not all come back at once.
+            client.drain(afterMs: UInt64(overMs) * UInt64(index) / UInt64(max(1, open.count)))
+        }
+        if clients.isEmpty { loop.stop() }
+    }
+
+    private func stopNow() {
+        for listener in listeners { listener.close() }
+        listeners = []
+        for client in clients { client.close(.drain) }
+        loop.stop()
+    }
+
+    // MARK: The end of a turn
+
+    private func endTurn() {
+        if !retired.isEmpty {
+            for source in retired { (source as? ClientConnection)?.exchange.detach() }
+            retired.removeAll()
+        }
+        metrics.turned(nowMs: Int64(loop.nowMs), lagMicroseconds: Int64(loop.lastTurnUs))
+        while let summary = repeats.nextSummary(nowMs: Int64(loop.nowMs)) { logSuppressed(summary) }
+        if !log.isEmpty {
+            log.withReadable { shared.log.submit($0) }
+            log.removeAll()
+        }
+        if shared.memoryPressure >= .shed { shedLargest() }
+    }
+
+    /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
+    private func shedLargest() {
+        guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
+        metrics.refused(.https, .memory)
+        largest.abort(.memory)
+    }
+}
+
+/// Receives the worker's mail. Both live until the process ends.
+private final class WorkerMailbox: EventSource {
+    let messages: Mailbox<WorkerMessage>
+    private var worker: Worker?
+
+    init(_ messages: Mailbox<WorkerMessage>) {
+        self.messages = messages
+        super.init()
+    }
+
+    func start(for worker: Worker) throws(SystemError) {
+        self.worker = worker
+        try messages.deliver(to: self, on: worker.loop)
+    }
+
+    override func ready(_ events: Readiness) {
+        guard let worker else { return }
+        for message in messages.drain() { worker.receive(message) }
+    }
+}

@@ -1,0 +1,374 @@
+import Config
+import Gateway
+import Glibc
+import Identity
+import Limits
+import LocalServer
+import Observe
+import Reactor
+import Routing
+import TLS
+import Wire
+
+/// What `run` is told beside the configuration.
+public struct RunOptions: Sendable {
+    /// Whether answers carry HSTS; a demo on `localhost` must not.
+    public var sendsHSTS = true
+    /// Where the log goes; standard output.
+    public var logDescriptor: Int32 = 1
+    /// Called once when everything listens, with the ports in the order of `listen.https`.
+    public var ready: (@Sendable (_ httpsPorts: [UInt16]) -> Void)?
+
+    /// The options of production.
+    public init() {}
+}
+
+/// The process: starts the loops, watches the files, answers signals, and hands new versions to the loops.
+///
+/// Lives on the main thread, with an event loop of its own that carries no traffic. What takes long (reading and
+/// checking files) happens on a thread beside it, one reload at a time.
+public final class Supervisor {
+    let loop: EventLoop
+    let log: LogSink
+    let metrics: Metrics
+    let shared: GatewayShared
+    let configPath: String
+    let environment: [String: String]
+    let options: RunOptions
+    var config: EdgeConfig
+    var routes: RouteTable
+    var keys: KeySet
+    var certificates: [Certificate]
+    var ticketKeys = TicketKeys()
+    let revocationStore: RevocationStore
+    /// What a refused routes file revokes all the same, until a file is taken.
+    var revokedByRefusedFile: [RevocationRule] = []
+    var reload = ReloadState()
+    private let mailbox: Mailbox<SupervisorMessage>
+    private let signals: SignalSource
+    private var watch: FileWatch?
+    private var adminServer: LocalServer?
+    private var runningWorkers = 0
+    private var isDraining = false
+    private var ticksUntilRotation = Supervisor.ticketRotationTicks
+    private let mailboxSource: CallbackSource
+    private let ticker: CallbackSource
+
+    /// How often memory is looked at and the rest is swept: milliseconds.
+    private static let tickMs: UInt64 = 250
+    /// Session tickets get a new key every hour.
+    private static let ticketRotationTicks = 3600 * 4
+
+    /// Loads everything and serves until a signal ends it. `signals` must have been taken before any thread started.
+    public static func run(configPath: String, environment: [String: String], options: RunOptions) throws {
+        let signals = SignalSource()
+        let supervisor = try Supervisor(
+            configPath: configPath, environment: environment, options: options, signals: signals)
+        try supervisor.serve()
+    }
+
+    private init(
+        configPath: String, environment: [String: String], options: RunOptions, signals: SignalSource
+    ) throws {
+        self.configPath = configPath
+        self.environment = environment
+        self.options = options
+        self.signals = signals
+        do {
+            config = try EdgeConfig.load(path: configPath, environment: environment)
+        } catch {
+            throw StartFailure(error.description)
+        }
+        let now = LoadedFiles.now()
+        var warnings = config.warnings.map(\.description)
+        warnings += try StateDirectory.prepare(config.statePath)
+        let (table, notes) = try Self.startingRoutes(config)
+        routes = table
+        warnings += notes
+        do {
+            keys = try LoadedFiles.keys(config)
+            certificates = try LoadedFiles.certificates(config, now: now)
+        } catch {
+            throw StartFailure("\(error)")
+        }
+        warnings += keys.warnings
+        log = LogSink(descriptor: options.logDescriptor, level: config.logLevel)
+        metrics = Metrics(loops: config.threads, log: log)
+        revocationStore = try RevocationStore.open(directory: config.statePath, now: now)
+        shared = GatewayShared(
+            sources: SourceTable(config.sourceSettings),
+            sessions: try SessionRegistry.open(directory: config.statePath, limits: config.sessionLimits, now: now),
+            spent: try SpentTokens.open(directory: config.statePath, now: now, startedAt: now),
+            keyRing: try KeyRing.load(directory: config.statePath, now: now, absolute: config.ide.session.absolute),
+            metrics: metrics, log: log, connectionLimit: config.connectionLimit)
+        loop = try EventLoop()
+        mailbox = try Mailbox()
+        mailboxSource = CallbackSource()
+        ticker = CallbackSource()
+        _ = try makeSnapshot()
+        for warning in warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
+        if geteuid() == 0 {
+            logEvent(.warning, "warning") {
+                $0.field("message", "running as root: use a user of its own with CAP_NET_BIND_SERVICE")
+            }
+        }
+    }
+
+    /// The routes file, or the last good snapshot when it is broken.
+    private static func startingRoutes(_ config: EdgeConfig) throws -> (RouteTable, [String]) {
+        do {
+            let loaded = try RoutesFile.load(
+                path: config.routesPath, against: config, previous: nil, force: true, generation: 1)
+            try? LastGood.save(loaded.table, state: config.statePath)
+            return (loaded.table, loaded.warnings.map(\.description))
+        } catch {
+            guard let table = LastGood.load(state: config.statePath, against: config) else {
+                throw StartFailure(error.description)
+            }
+            let note =
+                "THE ROUTES FILE IS BROKEN; serving the last good snapshot from \(config.statePath)/\(LastGood.fileName)"
+            return (table, [note] + error.problems.map(\.description))
+        }
+    }
+
+    // MARK: Serving
+
+    private func serve() throws {
+        let sockets = try listen()
+        try startAdminServer()
+        try signals.deliver(on: loop) { [unowned self] in self.received($0) }
+        mailboxSource.run = { [unowned self] in
+            for message in self.mailbox.drain() { self.receive(message) }
+        }
+        try mailbox.deliver(to: mailboxSource, on: loop)
+        watch = try FileWatch(on: loop) { [unowned self] in self.filesChanged($0) }
+        watchFiles()
+        try startTicking()
+        let ports = sockets.httpsPorts
+        try startWorkers(sockets)
+        publish()
+        logEvent(.info, "start") { [self] line in
+            line.field("version", text: Version.text)
+            line.field("openssl", text: Version.openSSL)
+            line.field("threads", config.threads)
+            line.field("routes", routes.ideCount)
+            line.field("generation", routes.generation)
+            line.field("https", text: sockets.addresses)
+        }
+        options.ready?(ports)
+        try loop.run()
+        adminServer?.stop()
+        _ = log.flushAndStop()
+    }
+
+    private func listen() throws -> ListenerSockets {
+        let sockets = ListenerSockets(loops: config.threads)
+        for (endpoints, secure) in [(config.listen.https, true), (config.listen.http, false)] {
+            for endpoint in endpoints {
+                if let problem = try sockets.add(endpoint, secure: secure) {
+                    logEvent(.warning, "warning") { $0.field("message", text: problem) }
+                }
+            }
+        }
+        return sockets
+    }
+
+    private func startWorkers(_ sockets: ListenerSockets) throws {
+        let snapshot = try makeSnapshot()
+        let tls = LoadedFiles.tlsSettings(config)
+        for index in 0..<config.threads {
+            runningWorkers += 1
+            Thread.start("loop-\(index)") { [shared, mailbox, certificates, ticketKeys] in
+                do {
+                    let worker = try Worker(
+                        index: index, shared: shared, snapshot: snapshot, certificates: certificates, tls: tls,
+                        ticketKeys: ticketKeys)
+                    try sockets.give(loop: index, to: worker)
+                    mailbox.post(.workerStarted)
+                    try worker.run()
+                    mailbox.post(.workerEnded(nil))
+                } catch {
+                    mailbox.post(.workerEnded("\(error)"))
+                }
+            }
+        }
+        // Nobody is told that all is ready before it is.
+        var started = 0
+        while started < config.threads {
+            for message in mailbox.wait(atMostMs: 1000) {
+                switch message {
+                case .workerStarted: started += 1
+                case .workerEnded(let reason): throw StartFailure("an event loop could not start: \(reason ?? "")")
+                default: receive(message)
+                }
+            }
+        }
+    }
+
+    private func startAdminServer() throws {
+        guard let endpoint = config.listen.metrics else { return }
+        do {
+            let server = try LocalServer(
+                listening: .tcp(endpoint), handler: HealthPages(metrics: metrics, shared: shared))
+            server.start()
+            adminServer = server
+        } catch {
+            throw StartFailure("listen.metrics: \(endpoint): \(error)")
+        }
+    }
+
+    // MARK: What happens
+
+    private func receive(_ message: SupervisorMessage) {
+        switch message {
+        case .loaded(let loaded): finishReload(loaded)
+        case .workerStarted: break
+        case .workerEnded(let reason):
+            runningWorkers -= 1
+            if let reason {
+                logEvent(.error, "loop_failed") { $0.field("message", text: reason) }
+                shared.broadcast(.stop)
+            }
+            if runningWorkers == 0 { loop.stop() }
+        }
+    }
+
+    private func received(_ signal: Int32) {
+        if signal == SIGHUP {
+            requestReload(.everything)
+            return
+        }
+        guard !isDraining else {
+            logEvent(.warning, "stop") { $0.field("message", "second signal") }
+            shared.broadcast(.stop)
+            loop.stop()
+            return
+        }
+        isDraining = true
+        metrics.setDraining(true)
+        logEvent(.info, "drain") { [self] in $0.field("ms", config.limits.drainMs) }
+        shared.broadcast(.drain(overMs: config.limits.drainMs))
+    }
+
+    private func filesChanged(_ paths: Set<String>) {
+        var parts: ReloadParts = []
+        if paths.contains(config.routesPath) { parts.insert(.routes) }
+        if paths.contains(config.ide.launch.keysPath) { parts.insert(.keys) }
+        if config.tls.certificates.contains(where: { paths.contains($0.certificate) || paths.contains($0.key) }) {
+            parts.insert(.certificates)
+        }
+        if !parts.isEmpty { requestReload(parts) }
+    }
+
+    /// Watches what the configuration names now.
+    func watchFiles() {
+        let pairs = config.tls.certificates.flatMap { [$0.certificate, $0.key] }
+        watch?.watch([config.routesPath, config.ide.launch.keysPath] + pairs)
+    }
+
+    /// Reads files on a thread beside the loop, and hears of it by mail.
+    func load(_ job: ReloadJob) {
+        Thread.start("reload") { [mailbox] in mailbox.post(.loaded(job.run())) }
+    }
+
+    // MARK: Ticks
+
+    private func startTicking() throws {
+        // A mailbox of its own gives the ticker a descriptor, which a deadline needs to be registered.
+        ticker.due = { [unowned self] in self.tick() }
+        try tickerMail.deliver(to: ticker, on: loop)
+        loop.setDeadline(loop.nowMs + Self.tickMs, for: ticker)
+    }
+
+    private lazy var tickerMail: Mailbox<Never> = {
+        do { return try Mailbox() } catch { fatalError("eventfd: \(error)") }
+    }()
+
+    private var ticks = 0
+
+    private func tick() {
+        loop.setDeadline(loop.nowMs + Self.tickMs, for: ticker)
+        let used = SystemMemory.residentBytes() ?? 0
+        let pressure = config.memoryBudget.pressure(used: used)
+        if pressure != shared.memoryPressure {
+            shared.memoryPressure = pressure
+            logEvent(pressure > .normal ? .warning : .info, "memory") {
+                $0.field("resident", used)
+                $0.field("pressure", Int(pressure.rawValue))
+            }
+        }
+        ticks += 1
+        if ticks % 4 == 0 { everySecond() }
+        ticksUntilRotation -= 1
+        if ticksUntilRotation == 0 {
+            ticksUntilRotation = Self.ticketRotationTicks
+            ticketKeys = ticketKeys.rotated()
+            shared.broadcast(.tickets(ticketKeys))
+        }
+    }
+
+    private func everySecond() {
+        let now = LoadedFiles.now()
+        shared.sessions.sweep(now: now)
+        shared.spent.sweep(now: now)
+        if revocationStore.sweep(now: now) { publish() }
+        do {
+            _ = try shared.keyRing.reloadIfChanged()
+            if try shared.keyRing.rotateIfDue(now: now) { logEvent(.info, "key_ring_rotated") { _ in } }
+        } catch {
+            logEvent(.error, "key_ring") { $0.field("message", text: "\(error)") }
+        }
+        metrics.setSessions(shared.sessions.count)
+        metrics.setSources(shared.sources.trackedSources)
+    }
+
+    // MARK: Versions
+
+    /// One version of everything, for the loops.
+    func makeSnapshot() throws(StartFailure) -> GatewaySnapshot {
+        let rules = routes.revoked.map(Revocations.Rule.init) + revokedByRefusedFile.map(Revocations.Rule.init)
+        return GatewaySnapshot(
+            settings: try config.gatewaySettings(sendsHSTS: options.sendsHSTS), routes: routes,
+            verifier: LaunchVerifier(keys: keys, policy: config.launchPolicy),
+            revocations: Revocations(rules + revocationStore.rules))
+    }
+
+    /// Hands what is in force now to the loops and the metrics.
+    func publish() {
+        guard let snapshot = try? makeSnapshot() else { return }
+        _ = shared.sessions.end(coveredBy: snapshot.revocations)
+        shared.broadcast(.adopt(snapshot))
+        metrics.setRoutes(.ide, routes.ideCount)
+        metrics.setRoutes(.minecraft, routes.minecraft.count)
+        metrics.setRoutesGeneration(routes.generation)
+        metrics.setRouteConflicts(routes.conflicts)
+        metrics.setCertificates(
+            certificates.map { Metrics.Certificate(name: $0.names.first ?? $0.path, notAfterEpochS: $0.notAfter) })
+        metrics.setReady(routes.ideCount + routes.minecraft.count > 0)
+    }
+
+    /// Writes one line of the process's own.
+    func logEvent(_ level: Observe.LogLevel, _ event: StaticString, _ fields: (inout ByteBuffer) -> Void) {
+        guard log.allows(level) else { return }
+        var line = ByteBuffer(capacity: 512)
+        line.beginLog(level, event, epochMs: Clock.epochMs())
+        fields(&line)
+        line.endLog()
+        line.withReadable { log.submit($0) }
+    }
+}
+
+/// What other threads tell the supervisor.
+enum SupervisorMessage: Sendable {
+    case loaded(ReloadResult)
+    case workerStarted
+    case workerEnded(String?)
+}
+
+/// A source that calls a closure; for the control loop, where that costs nothing that matters.
+final class CallbackSource: EventSource {
+    var run: (() -> Void)?
+    var due: (() -> Void)?
+    override func ready(_ events: Readiness) { run?() }
+    override func expired() { due?() }
+}

@@ -1,0 +1,133 @@
+"""CONTRACT §4, cross-site rule: which requests of other pages reach a container, as one table."""
+
+import pytest
+
+from harness import websocket
+from harness.gateway import NAVIGATION
+
+GATEWAY = {}
+OWN, SIBLING, FOREIGN = "own", "https://dev-1199.zlh.localhost", "https://evil.example"
+
+
+def fetch(site, mode=None, dest=None, origin=None):
+    fields = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest, "Origin": origin}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+TABLE = [
+    # method, headers, passes
+    ("GET", {}, True),
+    ("POST", {}, True),
+    ("GET", fetch("same-origin", "cors", "empty"), True),
+    ("POST", fetch("same-origin", "cors", "empty", OWN), True),
+    ("POST", fetch("same-origin", "cors", "empty", "null"), True),
+    ("POST", fetch("same-origin", "navigate", "document", "null"), True),
+    ("POST", fetch("same-origin", "cors", "empty", FOREIGN), True),
+    ("GET", fetch("none", "navigate", "document"), True),
+    ("POST", fetch("none", "navigate", "document", FOREIGN), True),
+    *[(method, fetch(site, mode, dest, origin), mode == "navigate" and dest in ("document", "empty")
+       and method in ("GET", "HEAD"))
+      for site in ("same-site", "cross-site")
+      for method in ("GET", "HEAD", "POST", "DELETE")
+      for mode, dest in (("navigate", "document"), ("navigate", "empty"), ("navigate", "iframe"),
+                         ("navigate", "embed"), ("no-cors", "image"), ("no-cors", "script"), ("cors", "empty"),
+                         ("no-cors", "document"))
+      for origin in (None,)],
+    ("GET", fetch("cross-site"), False),
+    ("GET", fetch("same-site", "cors", "empty", SIBLING), False),
+    ("GET", fetch("something-new", "navigate", "document"), None),
+    ("GET", {"Origin": FOREIGN}, True),
+    ("HEAD", {"Origin": FOREIGN}, True),
+    ("POST", {"Origin": OWN}, True),
+    ("POST", {"Origin": FOREIGN}, False),
+    ("POST", {"Origin": SIBLING}, False),
+    ("POST", {"Origin": "null"}, False),
+    ("PUT", {"Origin": "null"}, False),
+    ("DELETE", {"Origin": FOREIGN}, False),
+    ("PATCH", {"Origin": FOREIGN}, False),
+    ("POST", {"Origin": "http://dev-{vmid}.zlh.localhost"}, False),
+    ("POST", {"Origin": "https://dev-{vmid}.zlh.localhost:444"}, False),
+    ("POST", {"Origin": "https://dev-{vmid}.zlh.localhost.evil.example"}, False),
+]
+
+
+@pytest.fixture(scope="module")
+def vmid(gw):
+    return gw.upstream().vmid
+
+
+@pytest.fixture(scope="module")
+def cookie(gw, vmid):
+    return gw.launch(vmid)
+
+
+@pytest.mark.parametrize("method, headers, passes", TABLE, ids=lambda value: str(value)[:90])
+def test_request(gw, vmid, cookie, method, headers, passes):
+    if passes is None:
+        pytest.skip("a value the contract does not name")
+    headers = {name: value.replace(OWN, gw.origin(vmid)) if value == OWN else value.replace("{vmid}", str(vmid))
+               for name, value in headers.items()}
+    with gw.raw(vmid) as raw:
+        answer = raw.request(method, "/", headers, b"" if method in ("POST", "PUT", "PATCH") else None, cookie=cookie)
+    assert answer.status == (200 if passes else 403), (headers, answer)
+    if not passes and method != "HEAD" and answer.get("content-type", "").startswith("application/json"):
+        assert answer.json()["error"] == "forbidden"
+
+
+@pytest.mark.parametrize("origin, passes", [
+    ("own", True), ("UPPER", False), (None, False), ("null", False), (SIBLING, False), (FOREIGN, False),
+    ("http", False), ("port", False), ("slash", False), ("", False),
+])
+def test_upgrade_needs_its_own_origin(gw, vmid, cookie, origin, passes):
+    own = gw.origin(vmid)
+    value = {"own": own, "UPPER": own.upper(), "http": own.replace("https", "http"), "port": own + ":444",
+             "slash": own + "/"}.get(origin, origin)
+    with gw.raw(vmid) as raw:
+        answer = websocket.upgrade(raw, cookie=cookie, origin=value)
+    # The container does not speak WebSocket: its plain 200 shows that the request got there.
+    assert answer.status == (200 if passes else 403), answer
+
+
+def test_upgrade_with_two_origins_is_refused(gw, vmid, cookie):
+    own = gw.origin(vmid)
+    with gw.raw(vmid) as raw:
+        raw.send(f"GET /ws HTTP/1.1\r\nHost: {raw.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {websocket.KEY}\r\nOrigin: {own}\r\n"
+                 f"Origin: {own}\r\nCookie: __Host-zlh_s={cookie}\r\n\r\n")
+        assert raw.answer().status in (400, 403)
+
+
+def test_sec_fetch_plays_no_part_for_upgrades(gw, vmid, cookie):
+    with gw.raw(vmid) as raw:
+        assert websocket.upgrade(raw, cookie=cookie, headers={"Sec-Fetch-Site": "cross-site"}).status == 200
+    with gw.raw(vmid) as raw:
+        answer = websocket.upgrade(raw, cookie=cookie, origin=FOREIGN, headers={"Sec-Fetch-Site": "same-origin"})
+        assert answer.status == 403
+
+
+def test_upgrade_by_a_program(gw, vmid, cookie):
+    token = {"X-ZLH-Token": gw.token(vmid)}
+    for origin, with_cookie, status in [(None, None, 200), ("own", None, 200), (FOREIGN, None, 403),
+                                        (None, cookie, 403)]:
+        with gw.raw(vmid) as raw:
+            answer = websocket.upgrade(raw, cookie=with_cookie, origin=origin, headers=token)
+            assert answer.status in ((200,) if status == 200 else (401, 403)), (origin, answer)
+
+
+def test_own_origin_includes_the_port_and_is_lower_cased(gw, vmid, cookie):
+    for host, origin, status in [
+        (gw.host(vmid) + ":8443", gw.origin(vmid) + ":8443", 200), (gw.host(vmid) + ":8443", gw.origin(vmid), 403),
+        (gw.host(vmid).upper(), gw.origin(vmid), 200),
+    ]:
+        answer = gw.request(vmid, "/", {"Origin": origin}, method="POST", body=b"", cookie=cookie, host=host)
+        assert answer.status == status, (host, origin)
+
+
+def test_it_comes_after_the_session_and_before_the_route(gw, vmid):
+    foreign = fetch("cross-site", "no-cors", "image")
+    assert gw.request(vmid, "/", foreign).status == 401
+    gone = gw.claim_vmid()
+    session = gw.launch(gone)
+    gw.write_routes(lambda routes: routes["ide"].pop(gone))
+    assert gw.request(gone, "/", foreign, cookie=session).status == 403
+    assert gw.request(gone, "/", NAVIGATION, cookie=session).status == 404

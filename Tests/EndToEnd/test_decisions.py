@@ -1,0 +1,455 @@
+"""CONTRACT §4: the order of decisions and the edges of HTTP/1.1, byte by byte."""
+
+import re
+import subprocess
+
+import pytest
+
+from harness import websocket
+from harness.gateway import FETCH, NAVIGATION
+from harness.raw import Closed
+from harness.upstreams import answer as reply
+from harness.upstreams import replies
+
+GATEWAY = {}
+
+
+@pytest.fixture(scope="module")
+def up(gw):
+    return gw.upstream(replies(lambda request: reply(request.target.encode())))
+
+
+@pytest.fixture(scope="module")
+def cookie(gw, up):
+    return gw.launch(up.vmid)
+
+
+def get(vmid_host: str, *lines: str, start: str = "GET / HTTP/1.1") -> bytes:
+    return "\r\n".join([start, f"Host: {vmid_host}", *lines, "", ""]).encode("latin-1")
+
+
+# --- row 1 ---
+
+HOST = "dev-1101.zlh.localhost"
+MALFORMED = {
+    "no host": (b"GET / HTTP/1.1\r\n\r\n", {400}),
+    "two hosts": (get(HOST, f"Host: {HOST}"), {400}),
+    "empty host": (get(""), {400, 421}),
+    "host with user": (get(f"a@{HOST}"), {400}),
+    "host with path": (get(f"{HOST}/x"), {400}),
+    "host with query": (get(f"{HOST}?x"), {400}),
+    "host with space": (get("dev-1101 .zlh.localhost"), {400}),
+    "host list": (get(f"{HOST}, {HOST}"), {400}),
+    "host with bad port": (get(f"{HOST}:https"), {400}),
+    "host with huge port": (get(f"{HOST}:99999"), {400}),
+    "host with percent": (get("dev-%31101.zlh.localhost"), {400, 421}),
+    "host in UTF-8": (get("dev-1101\u00e9.zlh.localhost"), {400}),
+    "bare LF": (b"GET / HTTP/1.1\nHost: " + HOST.encode() + b"\n\n", {400}),
+    "one bare LF": (b"GET / HTTP/1.1\r\nHost: " + HOST.encode() + b"\nX: y\r\n\r\n", {400}),
+    "bare CR": (get(HOST, "X: a\rb"), {400}),
+    "NUL": (get(HOST, "X: a\0b"), {400}),
+    "control in a value": (get(HOST, "X: a\x01b"), {400}),
+    "folded": (get(HOST, "X: a", " b"), {400}),
+    "space before colon": (get(HOST, "X : a"), {400}),
+    "leading space": (b"GET / HTTP/1.1\r\n Host: " + HOST.encode() + b"\r\n\r\n", {400}),
+    "empty name": (get(HOST, ": a"), {400}),
+    "no colon": (get(HOST, "X"), {400}),
+    "name with parentheses": (get(HOST, "X(a): b"), {400}),
+    "8-bit name": (get(HOST, "X\u00e9: b"), {400}),
+    "two spaces": (get(HOST, start="GET  / HTTP/1.1"), {400}),
+    "tab separator": (get(HOST, start="GET\t/\tHTTP/1.1"), {400}),
+    "trailing space": (get(HOST, start="GET / HTTP/1.1 "), {400}),
+    "no version": (b"GET /\r\n\r\n", {400}),
+    "HTTP/0.9": (b"GET /\n", {400}),
+    "HTTP/2.0": (get(HOST, start="GET / HTTP/2.0"), {400, 505}),
+    "HTTP/1": (get(HOST, start="GET / HTTP/1"), {400, 505}),
+    "HTTP/1.10": (get(HOST, start="GET / HTTP/1.10"), {400, 505}),
+    "http/1.1": (get(HOST, start="GET / http/1.1"), {400, 505}),
+    "method with brackets": (get(HOST, start="G[T / HTTP/1.1"), {400}),
+    "no method": (get(HOST, start=" / HTTP/1.1"), {400}),
+    "fragment": (get(HOST, start="GET /a#b HTTP/1.1"), {400}),
+    "raw 8-bit target": (get(HOST, start="GET /\u00e9 HTTP/1.1"), {400}),
+    "control in target": (get(HOST, start="GET /a\x07b HTTP/1.1"), {400}),
+    "NUL in target": (get(HOST, start="GET /a\0b HTTP/1.1"), {400}),
+    "delete in target": (get(HOST, start="GET /a\x7fb HTTP/1.1"), {400}),
+    "target without slash": (get(HOST, start="GET a HTTP/1.1"), {400}),
+    "absolute http": (get(HOST, start=f"GET http://{HOST}/ HTTP/1.1"), {400}),
+    "absolute of another host": (get(HOST, start="GET https://dev-1102.zlh.localhost/ HTTP/1.1"), {400}),
+    "absolute with user": (get(HOST, start=f"GET https://a@{HOST}/ HTTP/1.1"), {400}),
+    "CL and TE": (get(HOST, "Content-Length: 3", "Transfer-Encoding: chunked", start="POST / HTTP/1.1")
+                  + b"0\r\n\r\n", {400}),
+    "two lengths": (get(HOST, "Content-Length: 1", "Content-Length: 2", start="POST / HTTP/1.1") + b"ab", {400}),
+    "length list": (get(HOST, "Content-Length: 1, 2", start="POST / HTTP/1.1") + b"ab", {400}),
+    "signed length": (get(HOST, "Content-Length: +1", start="POST / HTTP/1.1") + b"a", {400}),
+    "negative length": (get(HOST, "Content-Length: -1", start="POST / HTTP/1.1") + b"a", {400}),
+    "hex length": (get(HOST, "Content-Length: 0x1", start="POST / HTTP/1.1") + b"a", {400}),
+    "empty length": (get(HOST, "Content-Length:", start="POST / HTTP/1.1"), {400}),
+    "length with space": (get(HOST, "Content-Length: 1 1", start="POST / HTTP/1.1") + b"a", {400}),
+    "length over 2^64": (get(HOST, "Content-Length: 18446744073709551617", start="POST / HTTP/1.1") + b"a", {400}),
+    "length of 40 digits": (get(HOST, "Content-Length: " + "9" * 40, start="POST / HTTP/1.1") + b"a", {400}),
+    "length on unicode digits": (get(HOST, "Content-Length: \u00b2", start="POST / HTTP/1.1") + b"a", {400}),
+    "gzip, chunked": (get(HOST, "Transfer-Encoding: gzip, chunked", start="POST / HTTP/1.1"), {501}),
+    "xchunked": (get(HOST, "Transfer-Encoding: xchunked", start="POST / HTTP/1.1"), {501}),
+    "identity": (get(HOST, "Transfer-Encoding: identity", start="POST / HTTP/1.1"), {501}),
+    "chunked, chunked": (get(HOST, "Transfer-Encoding: chunked, chunked", start="POST / HTTP/1.1"), {400, 501}),
+    "two TE": (get(HOST, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", start="POST / HTTP/1.1"),
+               {400, 501}),
+    "vertical tab chunked": (get(HOST, "Transfer-Encoding: \x0bchunked", start="POST / HTTP/1.1"), {400, 501}),
+    "quoted chunked": (get(HOST, 'Transfer-Encoding: "chunked"', start="POST / HTTP/1.1"), {501}),
+    "chunked with parameter": (get(HOST, "Transfer-Encoding: chunked;x", start="POST / HTTP/1.1"), {501}),
+    "empty TE": (get(HOST, "Transfer-Encoding:", start="POST / HTTP/1.1"), {400, 501}),
+    "TE in HTTP/1.0": (get(HOST, "Transfer-Encoding: chunked", start="POST / HTTP/1.0") + b"0\r\n\r\n", {400}),
+    "three empty lines": (b"\r\n\r\n\r\n" + get(HOST), {400}),
+    "TLS in TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100) + b"\r\n\r\n", {400}),
+    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),
+    "PROXY line": (b"PROXY TCP4 1.2.3.4 1.2.3.4 1 1\r\n" + get(HOST), {400}),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_is_refused_and_closes(gw, name):
+    data, statuses = MALFORMED[name]
+    with gw.raw(1101) as raw:
+        raw.send(data)
+        answer = raw.answer()
+        assert answer.status in statuses, answer
+        assert answer.get("connection", "").lower() == "close"
+        assert re.fullmatch(r"[0-9a-f]{32}", answer.one("x-request-id"))
+        assert raw.is_closed()
+
+
+def test_malformed_requests_never_reach_the_container(gw, up, cookie):
+    before = len(up.requests)
+    for data, _ in MALFORMED.values():
+        data = data.replace(HOST.encode(), gw.host(up.vmid).encode())
+        data = data.replace(b"\r\n\r\n", b"\r\nCookie: __Host-zlh_s=" + cookie.encode() + b"\r\n\r\n", 1)
+        with gw.raw(up.vmid) as raw:
+            raw.send(data)
+            try:
+                assert raw.answer().status >= 400
+            except Closed:
+                pass
+    assert len(up.requests) == before
+
+
+def test_up_to_two_empty_lines_and_equal_lengths_are_forgiven(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        raw.send(b"\r\n\r\n" + get(raw.host, f"Cookie: __Host-zlh_s={cookie}"))
+        assert raw.answer().status == 200
+
+
+BAD_CHUNKS = {
+    "bare LF after size": b"5\nhello\r\n0\r\n\r\n", "bare LF after data": b"5\r\nhello\n0\r\n\r\n",
+    "no CRLF after data": b"5\r\nhello0\r\n\r\n", "not hex": b"g\r\nhello\r\n", "empty size": b"\r\nhello\r\n",
+    "signed": b"+5\r\nhello\r\n0\r\n\r\n", "0x": b"0x5\r\nhello\r\n0\r\n\r\n", "space": b"5 \r\nhello\r\n0\r\n\r\n",
+    "17 digits": b"10000000000000005\r\nhello\r\n", "16 digits of f": b"ffffffffffffffff\r\nhello\r\n",
+    "bare CR in extension": b"5;a\rb\r\nhello\r\n0\r\n\r\n", "bare LF in extension": b"5;a\nb\r\nhello\r\n0\r\n\r\n",
+    "NUL in extension": b"5;a\0b\r\nhello\r\n0\r\n\r\n", "too long data": b"3\r\nhello\r\n0\r\n\r\n",
+    "bad trailer": b"5\r\nhello\r\n0\r\nno colon\r\n\r\n", "bare LF trailer": b"0\r\na: b\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD_CHUNKS)
+def test_malformed_chunks_end_the_exchange(gw, up, cookie, name):
+    with gw.raw(up.vmid) as raw:
+        raw.send(get(raw.host, "Transfer-Encoding: chunked", f"Cookie: __Host-zlh_s={cookie}",
+                     start="POST /chunks HTTP/1.1") + BAD_CHUNKS[name])
+        assert raw.answer().status == 400
+        assert raw.is_closed()
+
+
+# --- row 2 ---
+
+@pytest.mark.parametrize("host", [
+    "zlh.localhost", "localhost", "dev-.zlh.localhost", "dev-01101.zlh.localhost", "dev-0.zlh.localhost",
+    "dev-1101a.zlh.localhost", "xdev-1101.zlh.localhost", "dev-1101.other.localhost", "a.dev-1101.zlh.localhost",
+    "dev-1101.zlh.localhost.evil", "127.0.0.1", "[::1]", "dev-1101", "dev--1101.zlh.localhost",
+    "dev-1101zlh.localhost", "dev-1101.zlh.localhost..", "dev-99999999999999999999.zlh.localhost",
+    "dev-1000000000.zlh.localhost", "dev-1101_.zlh.localhost", "portal.zlh.localhost", "dev_1101.zlh.localhost",
+])
+def test_other_hosts_are_misdirected(gw, host):
+    answer = gw.request(1101, "/", FETCH, host=host)
+    assert answer.status in ((400, 421) if host.endswith("..") else (421,)), answer
+    if answer.status == 421:
+        assert answer.json()["error"] == "misdirected"
+
+
+@pytest.mark.parametrize("spelling", ["{h}", "{H}", "{h}.", "{h}:443", "{H}.:8443", "{h}:1"])
+def test_spellings_of_our_host(gw, up, cookie, spelling):
+    host = gw.host(up.vmid)
+    answer = gw.request(up.vmid, "/", cookie=cookie, host=spelling.format(h=host, H=host.upper()))
+    assert answer.status == 200
+
+
+def test_host_decides_per_request_and_not_the_sni(gw, up, cookie):
+    with gw.raw(1101) as raw:
+        assert raw.request(host=gw.host(up.vmid), cookie=cookie).status == 200
+        assert raw.request(host=gw.host(1101), cookie=cookie).status == 401
+        assert raw.request(host="portal.example").status == 421
+        assert raw.request(host=gw.host(up.vmid), cookie=cookie).status == 200
+
+
+# --- row 3: the rest is in test_limits.py ---
+
+@pytest.mark.parametrize("lines", [
+    ["X: " + "y" * 33_000], [f"X-{n}: y" for n in range(101)], ["X: " + "y" * 600] * 60], ids=["bytes", "fields", "sum"])
+def test_too_many_headers_are_431(gw, lines):
+    with gw.raw(1101) as raw:
+        raw.send(get(raw.host, *lines))
+        answer = raw.answer()
+        assert answer.status == 431 and not answer.all("clear-site-data")
+        assert raw.is_closed()
+
+
+def test_a_long_request_line_is_431_and_never_414(gw):
+    with gw.raw(1101) as raw:
+        raw.send(get(raw.host, start="GET /" + "x" * 40_000 + " HTTP/1.1"))
+        assert raw.answer().status == 431
+
+
+def test_a_navigation_drowned_by_its_cookies_may_clear_them(gw):
+    with gw.raw(1101) as raw:
+        raw.send(get(raw.host, *[f"{k}: {v}" for k, v in NAVIGATION.items()], "Cookie: a=" + "y" * 33_000))
+        answer = raw.answer()
+        assert answer.status == 431
+        assert answer.one("clear-site-data") == '"cookies"'
+
+
+def test_heads_just_inside_the_limit_pass(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        pad = [f"X-{n}: y" for n in range(95)]
+        assert raw.request(headers=[tuple(line.split(": ")) for line in pad], cookie=cookie).status == 200
+        assert raw.request(headers={"X": "y" * 31_000}, cookie=cookie).status == 200
+
+
+# --- rows 4 to 9 ---
+
+def test_own_paths_come_before_the_session(gw):
+    assert gw.request(1101, "/.zlh/nothing", FETCH).status == 404
+
+
+def test_no_route_and_conflict(gw):
+    gone, first, second = (gw.claim_vmid() for _ in range(3))
+    sessions = {vmid: gw.launch(vmid) for vmid in (gone, first, second)}
+
+    def change(routes):
+        routes["ide"].pop(gone)
+        routes["ide"][second]["address"] = routes["ide"][first]["address"]
+
+    gw.write_routes(change)
+    page = gw.request(gone, "/", NAVIGATION, cookie=sessions[gone])
+    assert page.status == 404 and page.one("content-type").startswith("text/html")
+    assert gw.request(gone, "/", FETCH, cookie=sessions[gone]).json()["error"] == "no_such_ide"
+    for vmid in (first, second):
+        answer = gw.request(vmid, "/", FETCH, cookie=sessions[vmid])
+        assert answer.status == 503 and answer.json()["error"] == "route_conflict"
+        assert answer.one("retry-after") == "2"
+    assert gw.metric("zlh_edge_route_conflicts") > 0
+
+
+def test_another_generation_is_no_session_and_clears_the_cookie(gw):
+    upstream = gw.upstream()
+    session = gw.launch(upstream.vmid)
+    gw.write_routes(lambda routes: routes["ide"][upstream.vmid].update(generation="reborn"))
+    answer = gw.request(upstream.vmid, "/", FETCH, cookie=session)
+    assert answer.status == 401
+    assert "Max-Age=0" in answer.cookies["__Host-zlh_s"]
+    assert not upstream.requests
+
+
+def test_otherwise_it_is_forwarded(gw, up, cookie):
+    answer = gw.request(up.vmid, "/a/b?c=%2F", cookie=cookie)
+    assert (answer.status, answer.body) == (200, b"/a/b?c=%2F")
+    assert not answer.all("cache-control")
+
+
+# --- the edges of HTTP/1.1 ---
+
+def test_pipelined_requests_are_answered_in_order(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        line = f"Cookie: __Host-zlh_s={cookie}"
+        raw.send(b"".join(get(raw.host, line, start=f"GET /{n} HTTP/1.1") for n in range(20)))
+        assert [raw.answer().body for _ in range(20)] == [b"/%d" % n for n in range(20)]
+
+
+def test_pipelined_bodies_and_own_answers_in_order(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        line = f"Cookie: __Host-zlh_s={cookie}"
+        raw.send(get(raw.host, line, "Content-Length: 5", start="POST /1 HTTP/1.1") + b"hello"
+                 + get(raw.host, start="GET /.zlh/session HTTP/1.1")
+                 + get(raw.host, line, "Transfer-Encoding: chunked", start="POST /3 HTTP/1.1")
+                 + b"3;x=y\r\nabc\r\n0\r\nTrailer: gone\r\n\r\n" + get(raw.host, line, start="GET /4 HTTP/1.1"))
+        answers = [raw.answer() for _ in range(4)]
+        assert [a.status for a in answers] == [200, 401, 200, 200]
+        assert [answers[n].body for n in (0, 2, 3)] == [b"/1", b"/3", b"/4"]
+
+
+def test_a_request_in_single_bytes(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        raw.dribble(get(raw.host, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 3", start="POST /slow HTTP/1.1")
+                    + b"abc")
+        assert raw.answer().body == b"/slow"
+        assert up.last.body == b"abc"
+
+
+def test_keep_alive_and_connection_close(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        for _ in range(3):
+            assert raw.request(cookie=cookie).status == 200
+        answer = raw.request(headers={"Connection": "close"}, cookie=cookie)
+        assert answer.status == 200 and answer.one("connection").lower() == "close"
+        assert raw.is_closed()
+
+
+def test_http_1_0(gw, cookie):
+    chunked = gw.upstream(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    session = gw.launch(chunked.vmid)
+    with gw.raw(chunked.vmid) as raw:
+        answer = raw.request(cookie=session, version="HTTP/1.0")
+        assert answer.status == 200 and answer.body == b"hello" and answer.until_close
+        assert not answer.all("transfer-encoding")
+        assert chunked.last.version == "HTTP/1.1"
+
+
+def test_no_interim_answer_to_http_1_0(gw):
+    hints = gw.upstream(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    session = gw.launch(hints.vmid)
+    with gw.raw(hints.vmid) as raw:
+        answer = raw.request(cookie=session, version="HTTP/1.0")
+        assert (answer.status, answer.interim) == (200, [])
+    with gw.raw(hints.vmid) as raw:
+        answer = raw.request(cookie=session)
+        assert [i.status for i in answer.interim] == [103] and answer.status == 200
+
+
+def test_expect_continue(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        raw.send(get(raw.host, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 5", "Expect: 100-continue",
+                     start="POST /expect HTTP/1.1"))
+        assert raw.head().status == 100
+        raw.send(b"hello")
+        assert raw.answer().body == b"/expect"
+        assert up.last.body == b"hello"
+
+
+def test_expect_continue_without_a_session_is_refused_before_the_body(gw, up):
+    with gw.raw(up.vmid) as raw:
+        raw.send(get(raw.host, "Content-Length: 5000000", "Expect: 100-continue", start="POST /expect HTTP/1.1"))
+        answer = raw.answer()
+        assert answer.status == 401 and not answer.interim
+
+
+def test_expect_continue_with_curl(gw, up, cookie, tmp_path):
+    (tmp_path / "body").write_bytes(b"z" * 3_000_000)
+    host = gw.host(up.vmid)
+    done = subprocess.run(
+        ["curl", "-sS", "--http1.1", "--cacert", gw.authority.file, "--resolve", f"{host}:{gw.port}:127.0.0.1",
+         "-H", "Expect: 100-continue", "-b", f"__Host-zlh_s={cookie}", "-T", tmp_path / "body",
+         "-w", " %{http_code}", f"https://{host}:{gw.port}/put"], capture_output=True, text=True, timeout=30)
+    assert done.stdout == "/put 200", done
+    assert len(up.last.body) == 3_000_000
+
+
+def test_an_unknown_expectation(gw, up, cookie):
+    answer = gw.request(up.vmid, "/", {"Expect": "miracles"}, cookie=cookie)
+    assert answer.status in (200, 417)
+
+
+@pytest.mark.parametrize("method, head", [
+    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"),
+    ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+    ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+    ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5000\r\nETag: \"x\"\r\n\r\n"),
+])
+def test_answers_without_a_body(gw, method, head):
+    upstream = gw.upstream(head)
+    session = gw.launch(upstream.vmid)
+    with gw.raw(upstream.vmid) as raw:
+        for _ in range(3):
+            answer = raw.request(method, cookie=session)
+            assert answer.status == int(head[9:12])
+            if answer.status == 204:
+                assert not answer.all("transfer-encoding") and not answer.all("content-length")
+        assert raw.quiet()
+    assert len(upstream.connections) == 1
+
+
+def test_absolute_form_becomes_origin_form(gw, up, cookie):
+    for target, seen in [(f"https://{gw.host(up.vmid)}/a?b", "/a?b"), (f"HTTPS://{gw.host(up.vmid).upper()}/x", "/x")]:
+        assert gw.request(up.vmid, target, cookie=cookie).status == 200
+        assert up.last.target == seen
+
+
+def test_methods_we_do_not_pass(gw, up, cookie):
+    before = len(up.requests)
+    assert gw.request(up.vmid, "/", FETCH, method="TRACE", cookie=cookie).status == 405
+    with gw.raw(up.vmid) as raw:
+        answer = raw.request("CONNECT", f"{raw.host}:443", cookie=cookie)
+        assert answer.status == 501
+    assert len(up.requests) == before
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "x-odd!"])
+def test_methods_we_do(gw, up, cookie, method):
+    assert gw.request(up.vmid, "/m", method=method, cookie=cookie).status == 200
+    assert up.last.method == method
+
+
+def test_h2c_upgrade_is_removed(gw, up, cookie):
+    for upgrade in ("h2c", "H2C", "h2c, websocket", "TLS/1.0"):
+        answer = gw.request(up.vmid, "/", {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": upgrade,
+                                           "HTTP2-Settings": "AAMAAABkAAQAAP__"}, cookie=cookie)
+        if "websocket" in upgrade:
+            assert answer.status in (200, 400, 403)
+        else:
+            assert answer.status == 200
+        fields = up.last.fields()
+        assert "upgrade" not in fields and "http2-settings" not in fields
+        assert "upgrade" not in "".join(fields.get("connection", [])).lower()
+
+
+def test_an_upgrade_with_a_body_is_refused(gw, up, cookie):
+    before = len(up.requests)
+    with gw.raw(up.vmid) as raw:
+        answer = websocket.upgrade(raw, cookie=cookie, headers={"Content-Length": "5"})
+        assert answer.status == 400
+    assert len(up.requests) == before
+
+
+def test_answering_before_the_body_came_does_not_desync(gw, up, cookie):
+    """A 401 to a request whose body is still on its way: the body must never be read as a request."""
+    smuggled = get(gw.host(up.vmid), f"Cookie: __Host-zlh_s={cookie}", start="GET /smuggled HTTP/1.1")
+    with gw.raw(up.vmid) as raw:
+        raw.send(get(raw.host, f"Content-Length: {len(smuggled)}", start="POST / HTTP/1.1"))
+        assert raw.answer().status == 401
+        try:
+            raw.send(smuggled)
+            rest = raw.timeout(2).read_to_end()
+        except (OSError, TimeoutError):
+            rest = b""
+        assert not rest
+    assert all(request.target != "/smuggled" for request in up.requests)
+
+
+def test_plain_http_on_the_https_port_ends_quietly(gw):
+    import socket
+
+    with socket.create_connection((gw.address, gw.port), timeout=5) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200" not in plain.recv(1000)
+
+
+def test_http_listener_answers_308_only(make_gateway):
+    import socket
+
+    from harness.gateway import free_port
+
+    port = free_port()
+    gw = make_gateway(listen={"http": [f"127.0.0.1:{port}"]})
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        plain.sendall(b"GET /a?b=c HTTP/1.1\r\nHost: " + gw.host(1101).encode() + b"\r\nConnection: close\r\n\r\n")
+        text = b""
+        while data := plain.recv(4096):
+            text += data
+    assert text.startswith(b"HTTP/1.1 308 "), text
+    assert re.search(rb"\r\nlocation: https://dev-1101\.zlh\.localhost[:\d]*/a\?b=c\r\n", text, re.I), text

@@ -1,0 +1,587 @@
+"""CONTRACT §9: each bound of the HTTPS side, set small, met, counted under its name."""
+
+import resource
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import tokens, websocket
+from harness import upstreams as rogue
+from harness.gateway import FETCH, NAVIGATION, wait_for
+from harness.raw import Closed
+from harness.upstreams import echoes_bytes, replies, upgrades_and
+from harness.websocket import opened
+
+REASONS = [
+    "headers.bytes", "headers.fields", "headers.timeout", "framing.chunk_extension", "framing.extensions",
+    "framing.trailers", "framing.empty_lines", "body.minimum_rate", "response_stall", "keep_alive", "tls.handshake",
+    "upstream.head", "upstream.fields", "upstream.interim", "upstream.queue", "upstream.tunnels_per_vmid",
+    "connections", "https.connections", "https.connects", "https.unauthenticated", "penalty",
+]
+
+
+def counted(gw, reason: str, by: float = 1, was: float = 0):
+    """The refusal shows under its limit's dotted name, or a name below it."""
+    def total():
+        return sum(v for (name, labels), v in gw.metrics().items() if name == "zlh_edge_refused_total"
+                   and (dict(labels)["reason"] == reason or dict(labels)["reason"].startswith(reason + ".")))
+
+    wait_for(lambda: total() >= was + by, 3, f"zlh_edge_refused_total{{reason={reason!r}}}")
+
+
+def head(raw, *lines, start="GET / HTTP/1.1") -> bytes:
+    return "\r\n".join([start, f"Host: {raw.host}", *lines, "", ""]).encode()
+
+
+@pytest.fixture(scope="module")
+def gw(tmp_path_factory, authority):
+    from harness.gateway import Gateway
+
+    gateway = Gateway(tmp_path_factory.mktemp("limits"), authority, {"limits": {
+        "headers": {"bytes": "4k", "fields": 20, "timeout": "1s"},
+        "framing": {"chunk_extension": 32, "extensions": 128, "trailers": 128, "empty_lines": 2},
+        "body": {"minimum_rate": 1000, "over": "1s"},
+        "response_stall": "1s", "keep_alive": "1s",
+        "tls": {"handshake": "1s", "key_updates": "10/s"},
+        "upstream": {"connect": "500ms", "response": "5s", "head": "4k", "fields": 20, "interim": 3, "idle": "1s",
+                     "per_vmid": 2, "queue": 3, "tunnels_per_vmid": 3},
+    }}, routes=60).start()
+    yield gateway
+    gateway.close()
+
+
+@pytest.fixture(scope="module")
+def up(gw):
+    return gw.upstream(replies())
+
+
+@pytest.fixture(scope="module")
+def cookie(gw, up):
+    return gw.launch(up.vmid)
+
+
+# --- heads ---
+
+@pytest.mark.parametrize("reason, lines", [
+    ("headers.bytes", ["X: " + "y" * 5000]), ("headers.fields", [f"X-{n}: y" for n in range(25)])])
+def test_headers(gw, reason, lines):
+    was = gw.refused(reason)
+    with gw.raw(1101) as raw:
+        raw.send(head(raw, *lines))
+        assert raw.answer().status == 431
+        assert raw.is_closed()
+    counted(gw, reason, was=was)
+
+
+def test_a_thousand_fields_end_the_connection(gw):
+    with gw.raw(1101) as raw:
+        try:
+            raw.send(head(raw, *["X: y"] * 1100))
+            assert raw.answer().status == 431
+        except (Closed, OSError):
+            pass
+        assert raw.is_closed()
+
+
+def test_an_endless_header_is_cut(gw):
+    with gw.raw(1101) as raw:
+        raw.send(head(raw)[:-2] + b"X: ")
+        with pytest.raises((OSError, Closed)):
+            for _ in range(1000):
+                raw.send(b"y" * 10_000)
+
+
+def test_headers_timeout_is_absolute(gw):
+    was = gw.refused("headers.timeout")
+    begin = time.monotonic()
+    with gw.raw(1101) as raw:
+        try:
+            raw.dribble(head(raw, "X: " + "y" * 100), pause=0.1)
+        except OSError:
+            pass
+        assert time.monotonic() - begin < 3
+        try:
+            answer = raw.answer()
+            assert answer.status == 408
+        except Closed as closed:
+            pytest.fail(f"no 408 before the end: {closed}")
+        assert raw.is_closed()
+    counted(gw, "headers.timeout", was=was)
+
+
+def test_headers_timeout_starts_with_the_first_byte(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        time.sleep(0.7)
+        assert raw.request(cookie=cookie).status == 200
+
+
+def test_keep_alive(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        assert raw.request(cookie=cookie).status == 200
+        begin = time.monotonic()
+        assert raw.is_closed(4)
+        assert 0.7 < time.monotonic() - begin < 2.5
+
+
+def test_a_connection_without_a_request_is_closed_too(gw):
+    with gw.raw(1101) as raw:
+        assert raw.is_closed(4)
+
+
+# --- framing ---
+
+@pytest.mark.parametrize("reason, body", [
+    ("framing.chunk_extension", b"1;" + b"e" * 40 + b"\r\nx\r\n0\r\n\r\n"),
+    ("framing.extensions", b"1;eeeeeeeeeeeeeeeeeeee\r\nx\r\n" * 10 + b"0\r\n\r\n"),
+    ("framing.trailers", b"1\r\nx\r\n0\r\nX: " + b"t" * 200 + b"\r\n\r\n"),
+    ("framing.trailers", b"1\r\nx\r\n0\r\n" + b"X: t\r\n" * 50 + b"\r\n"),
+])
+def test_framing(gw, up, cookie, reason, body):
+    was = gw.refused(reason)
+    with gw.raw(up.vmid) as raw:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={cookie}", "Transfer-Encoding: chunked", start="POST / HTTP/1.1")
+                 + body)
+        assert raw.answer().status == 400
+        assert raw.is_closed()
+    counted(gw, reason, was=was)
+
+
+def test_empty_lines(gw):
+    was = gw.refused("framing.empty_lines")
+    with gw.raw(1101) as raw:
+        raw.send(b"\r\n" * 3)
+        raw.send(head(raw))
+        assert raw.answer().status == 400
+    counted(gw, "framing.empty_lines", was=was)
+
+
+# --- bodies ---
+
+def test_minimum_rate_before_the_answers_headers_is_408(gw, up, cookie):
+    was = gw.refused("body.minimum_rate")
+    with gw.raw(up.vmid) as raw:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 100000", start="POST / HTTP/1.1"))
+        begin = time.monotonic()
+        try:
+            raw.dribble(b"x" * 60, pause=0.1)
+        except OSError:
+            pass
+        assert raw.answer().status == 408
+        assert time.monotonic() - begin < 7
+        assert raw.is_closed()
+    counted(gw, "body.minimum_rate", was=was)
+
+
+def test_minimum_rate_does_not_punish_waiting_for_the_container(gw):
+    """The container reads nothing for two seconds: the client is not to blame."""
+    def reads_late(connection):
+        request = connection.read_head()
+        time.sleep(2.5)
+        connection.read_body(request, keep=False)
+        connection.send(rogue.answer())
+
+    slow = gw.upstream(reads_late, receive_buffer=4096)
+    session = gw.launch(slow.vmid)
+    with gw.raw(slow.vmid) as raw:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}", "Content-Length: 8000000", start="POST / HTTP/1.1"))
+        raw.send(b"x" * 8_000_000)
+        assert raw.answer().status == 200
+
+
+def test_a_steady_slow_body_is_fine(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 6000", start="POST / HTTP/1.1"))
+        raw.dribble(b"x" * 6000, pause=0.2, step=400)
+        assert raw.answer().status == 200
+
+
+def test_response_stall(gw):
+    was = gw.refused("response_stall")
+
+    def pours(connection):
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                connection.send(bytes(65536))
+        except OSError:
+            pass
+
+    upstream = gw.upstream(pours)
+    session = gw.launch(upstream.vmid)
+    with gw.raw(upstream.vmid, receive_buffer=4096) as raw:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}"))
+        raw.head()
+        wait_for(lambda: upstream.connections and upstream.connections[0].sock.fileno() < 0, 6,
+                 "the container to be let go")
+    counted(gw, "response_stall", was=was)
+
+
+# --- TLS ---
+
+def test_tls_handshake(gw):
+    was = gw.refused("tls.handshake")
+    with socket.create_connection((gw.address, gw.port), timeout=5) as plain:
+        plain.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc")
+        begin = time.monotonic()
+        try:
+            while plain.recv(100):
+                pass
+        except ConnectionResetError:
+            pass
+        assert 0.7 < time.monotonic() - begin < 3
+    counted(gw, "tls.handshake", was=was)
+
+
+@pytest.mark.parametrize("version, works", [
+    (ssl.TLSVersion.TLSv1_3, True), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)])
+def test_tls_versions(gw, version, works):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(gw.authority.file)
+    context.minimum_version = context.maximum_version = version
+    if not works:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises((ssl.SSLError, OSError)):
+            gw.raw(1101, context=context)
+        return
+    with gw.raw(1101, context=context) as raw:
+        assert raw.request(headers=FETCH).status == 401
+
+
+@pytest.mark.parametrize("ciphers", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-ECDSA-AES256-SHA384"])
+def test_ciphers_without_forward_secrecy_or_aead_are_refused(gw, ciphers):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(gw.authority.file)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(ciphers)
+    with pytest.raises((ssl.SSLError, OSError)):
+        gw.raw(1101, context=context)
+
+
+def test_key_updates_are_bounded(gw):
+    """`openssl s_client` sends a KeyUpdate for each line `K`."""
+    client = subprocess.Popen(
+        ["openssl", "s_client", "-tls1_3", "-connect", f"127.0.0.1:{gw.port}", "-servername", gw.host(1101),
+         "-CAfile", str(gw.authority.file)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    time.sleep(0.3)
+    begin = time.monotonic()
+    try:
+        for _ in range(60):
+            client.stdin.write(b"K\n")
+            client.stdin.flush()
+            time.sleep(0.01)
+    except BrokenPipeError:
+        pass
+    try:
+        client.wait(0.5)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        pytest.fail("sixty key updates were taken")
+    assert time.monotonic() - begin < 1.6
+
+
+# --- containers ---
+
+@pytest.mark.parametrize("reason, data", [
+    ("upstream.head", rogue.head_of(5000)), ("upstream.fields", rogue.with_fields(25)),
+    ("upstream.interim", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 4 + rogue.answer())])
+def test_upstream_heads(gw, reason, data):
+    was = gw.refused(reason)
+    upstream = gw.upstream(rogue.after_request(data, rogue.waits(2)))
+    with gw.raw(upstream.vmid) as raw:
+        assert raw.request(headers=FETCH, cookie=gw.launch(upstream.vmid)).status == 502
+    counted(gw, reason, was=was)
+
+
+def test_per_vmid_and_its_queue(gw):
+    """Two at once, three waiting up to `connect`; the sixth is refused at once."""
+    go = threading.Event()
+
+    def held(connection):
+        while connection.read() is not None:
+            go.wait(10)
+            connection.send(rogue.answer())
+
+    upstream = gw.upstream(held)
+    session = gw.launch(upstream.vmid)
+    was = gw.refused("upstream.queue")
+    raws = [gw.raw(upstream.vmid) for _ in range(8)]
+    for raw in raws[:5]:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}", *[f"{k}: {v}" for k, v in FETCH.items()]))
+    wait_for(lambda: len(upstream.requests) == 2, 2)
+    time.sleep(0.1)
+    begin = time.monotonic()
+    full = raws[5].request(headers=FETCH, cookie=session)
+    assert full.status == 503 and full.one("retry-after") == "2"
+    assert time.monotonic() - begin < 0.4
+    for raw in raws[2:5]:
+        assert raw.answer().status == 503, "who waited longer than `connect`"
+    assert 0.3 < time.monotonic() - begin < 2
+    go.set()
+    assert [raw.answer().status for raw in raws[:2]] == [200, 200]
+    assert raws[6].request(cookie=session).status == 200
+    assert len(upstream.connections) <= 2
+    for raw in raws:
+        raw.close()
+    counted(gw, "upstream", by=1, was=0)
+    assert gw.refused("upstream.queue") + gw.refused("upstream.per_vmid") > was
+
+
+def test_a_queued_request_gets_the_next_free_place(gw):
+    def short(connection):
+        while connection.read() is not None:
+            time.sleep(0.15)
+            connection.send(rogue.answer())
+
+    upstream = gw.upstream(short)
+    session = gw.launch(upstream.vmid)
+    raws = [gw.raw(upstream.vmid) for _ in range(5)]
+    for raw in raws:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}"))
+    assert [raw.answer().status for raw in raws] == [200] * 5
+    for raw in raws:
+        raw.close()
+
+
+def test_tunnels_per_vmid(gw):
+    was = gw.refused("upstream.tunnels_per_vmid")
+    upstream = gw.upstream(upgrades_and(echoes_bytes))
+    session = gw.launch(upstream.vmid)
+    raws = [opened(gw.raw(upstream.vmid), cookie=session) for _ in range(3)]
+    with gw.raw(upstream.vmid) as raw:
+        answer = websocket.upgrade(raw, cookie=session)
+        assert answer.status in (429, 503) and answer.all("retry-after")
+    raws.pop().close()
+    wait_for(lambda: len([c for c in upstream.connections if c.sock.fileno() >= 0]) == 2, 3)
+    raws.append(opened(gw.raw(upstream.vmid), cookie=session))
+    for raw in raws:
+        raw.close()
+    counted(gw, "upstream.tunnels_per_vmid", was=was)
+
+
+def test_tunnels_do_not_count_as_exchanges(gw):
+    def both(connection):
+        request = connection.read_head()
+        if request.get("upgrade"):
+            connection.send(rogue.switching(request))
+            echoes_bytes(connection)
+        else:
+            connection.send(rogue.answer())
+
+    upstream = gw.upstream(both)
+    session = gw.launch(upstream.vmid)
+    raws = [opened(gw.raw(upstream.vmid), cookie=session) for _ in range(3)]
+    assert gw.request(upstream.vmid, cookie=session).status == 200
+    for raw in raws:
+        raw.close()
+
+
+def test_idle_upstream_connections_are_closed(gw, up, cookie):
+    assert gw.request(up.vmid, cookie=cookie).status == 200
+    wait_for(lambda: not [c for c in up.connections if c.sock.fileno() >= 0], 4)
+
+
+# --- sources ---
+
+def limited(make_gateway, **limits):
+    return make_gateway(limits={"exempt": [], **limits})
+
+
+def test_https_connects(make_gateway):
+    gw = limited(make_gateway, https={"connects": "2/s", "burst": 5})
+    opened_, refused = 0, 0
+    for _ in range(15):
+        try:
+            with gw.raw(1101, source="127.9.0.1", timeout=3) as raw:
+                raw.request(headers=FETCH)
+                opened_ += 1
+        except (OSError, Closed):
+            refused += 1
+    assert 5 <= opened_ <= 8 and refused, (opened_, refused)
+    with gw.raw(1101, source="127.9.0.2") as raw:
+        assert raw.request(headers=FETCH).status == 401, "another source is another bucket"
+    counted(gw, "https.connects", by=refused)
+    time.sleep(1.2)
+    with gw.raw(1101, source="127.9.0.1") as raw:
+        assert raw.request(headers=FETCH).status == 401, "the bucket fills again"
+
+
+def test_https_connections(make_gateway):
+    gw = limited(make_gateway, https={"connections": 4})
+    raws = [gw.raw(1101, source="127.9.0.1") for _ in range(4)]
+    with pytest.raises((OSError, Closed)):
+        with gw.raw(1101, source="127.9.0.1", timeout=3) as raw:
+            raw.request(headers=FETCH)
+    with gw.raw(1101, source="127.9.0.2") as raw:
+        assert raw.request(headers=FETCH).status == 401
+    counted(gw, "https.connections")
+    raws.pop().close()
+    time.sleep(0.2)
+    with gw.raw(1101, source="127.9.0.1") as raw:
+        assert raw.request(headers=FETCH).status == 401
+    for raw in raws:
+        raw.close()
+
+
+def test_unauthenticated(make_gateway):
+    gw = limited(make_gateway, https={"unauthenticated": "1/s", "unauthenticated_burst": 5})
+    upstream = gw.upstream(replies())
+    cookie = gw.launch(upstream.vmid)
+    with gw.raw(upstream.vmid, source="127.9.0.1") as raw:
+        answers = [raw.request(headers=FETCH) for _ in range(10)]
+        assert [a.status for a in answers[:5]] == [401] * 5
+        assert {a.status for a in answers[7:]} == {429}
+        last = answers[-1]
+        assert last.json()["error"] == "limited" and 1 <= int(last.one("retry-after")) <= 2
+        page = raw.request(headers=NAVIGATION)
+        assert page.status == 429 and page.one("content-type").startswith("text/html")
+        assert raw.request(cookie=cookie).status == 200, "a session is never limited by it"
+        for _ in range(20):
+            assert raw.request(cookie=cookie).status == 200
+    assert gw.request(upstream.vmid, headers=FETCH, source="127.9.0.2").status == 401
+    counted(gw, "https.unauthenticated")
+    time.sleep(1.3)
+    assert gw.request(upstream.vmid, headers=FETCH, source="127.9.0.1").status == 401
+
+
+def test_launches_that_succeed_are_not_counted(make_gateway):
+    gw = limited(make_gateway, https={"unauthenticated": "1/s", "unauthenticated_burst": 3})
+    for _ in range(10):
+        assert gw.redeem(1101, gw.token(1101), source="127.9.0.1").status == 303
+
+
+def test_sources_are_prefixes(make_gateway):
+    gw = limited(make_gateway, source={"ipv4": 24}, https={"unauthenticated": "1/s", "unauthenticated_burst": 4})
+    statuses = [gw.request(1101, headers=FETCH, source=f"127.9.0.{n}").status for n in range(1, 9)]
+    assert statuses[:4] == [401] * 4 and 429 in statuses[4:]
+    assert gw.request(1101, headers=FETCH, source="127.9.1.1").status == 401
+
+
+def test_penalty_block(make_gateway):
+    gw = limited(make_gateway, penalty={"score": 20, "half_life": "60s", "block": "2s"})
+    keeps = gw.raw(1101, source="127.9.0.1")
+    keeps.request(headers=FETCH)
+    for n in range(8):  # malformed: 4 each
+        try:
+            with gw.raw(1101, source="127.9.0.1", timeout=3) as raw:
+                raw.send(b"nonsense\r\n\r\n").answer()
+        except (OSError, Closed):
+            break
+    else:
+        pytest.fail("eight malformed requests and no block")
+    assert n >= 4
+    with pytest.raises((OSError, Closed)):
+        with gw.raw(1101, source="127.9.0.1", timeout=3) as raw:
+            raw.request(headers=FETCH)
+    assert keeps.request(headers=FETCH).status == 401, "a block is for new connections only"
+    with gw.raw(1101, source="127.9.0.2") as raw:
+        assert raw.request(headers=FETCH).status == 401
+    counted(gw, "penalty")
+    time.sleep(2.3)
+    with gw.raw(1101, source="127.9.0.1") as raw:
+        assert raw.request(headers=FETCH).status == 401, "and it ends"
+    keeps.close()
+
+
+def test_forged_signatures_are_penalised(make_gateway):
+    gw = limited(make_gateway, penalty={"score": 20, "half_life": "60s", "block": "2s"})
+    stranger = tokens.SigningKey("EdDSA", kid=gw.key.kid)
+    with pytest.raises((OSError, Closed)):
+        for _ in range(8):
+            assert gw.redeem(1101, gw.token(1101, key=stranger), source="127.9.0.1", timeout=3).status == 403
+
+
+def test_exempt(make_gateway):
+    gw = make_gateway(limits={"exempt": ["127.9.0.0/24"], "https": {
+        "unauthenticated": "1/s", "unauthenticated_burst": 2, "connects": "1/s", "burst": 2, "connections": 1}})
+    for _ in range(10):
+        assert gw.request(1101, headers=FETCH, source="127.9.0.7").status == 401
+
+
+def test_bounded_source_table_overflows_into_one_bucket(make_gateway):
+    gw = limited(make_gateway, source={"tracked": 64}, https={"unauthenticated": "1/s", "unauthenticated_burst": 3})
+    statuses = [gw.request(1101, headers=FETCH, source=f"127.9.{n >> 7}.{n % 127 + 1}").status for n in range(200)]
+    assert set(statuses) <= {401, 429}
+    assert statuses[:60] == [401] * 60
+
+
+# --- the whole process ---
+
+def test_connections_cap_closes_oldest_idle_first(make_gateway):
+    gw = make_gateway(limits={"connections": 10})
+    upstream = gw.upstream(upgrades_and(echoes_bytes))
+    cookie = gw.launch(upstream.vmid)
+    tunnel = opened(gw.raw(upstream.vmid), cookie=cookie)
+    idle = [gw.raw(1101) for _ in range(8)]
+    for raw in idle:
+        assert raw.request(headers=FETCH).status == 401
+        time.sleep(0.02)
+    for _ in range(5):
+        with gw.raw(1101, timeout=5) as raw:
+            assert raw.request(headers=FETCH).status == 401
+    assert idle[0].is_closed(1), "the oldest keep-alive made room"
+    tunnel.send(b"x")
+    assert tunnel.read_exactly(1) == b"x"
+    for raw in (*idle, tunnel):
+        raw.close()
+    counted(gw, "connections")
+
+
+def test_a_shortage_of_descriptors_never_spins_or_kills(make_gateway):
+    gw = make_gateway(start=False, limits={"connections": 5000, "keep_alive": "60s"})
+    gw.start(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (150, 150)))
+    plain = []
+    for _ in range(300):
+        sock = socket.socket()
+        sock.settimeout(2)
+        sock.connect((gw.address, gw.port))
+        plain.append(sock)
+    time.sleep(0.5)
+    cpu = gw.cpu()
+    time.sleep(1)
+    assert gw.cpu() - cpu < 0.3, "accept waits instead of spinning"
+    assert gw.running()
+    for sock in plain:
+        sock.close()
+    wait_for(lambda: gw.redeem(1101, gw.token(1101), timeout=3).status == 303, 8)
+
+
+def test_memory_budget_sheds_bodies_before_it_dies(make_gateway):
+    """A small budget: many half-read answers must not take the process beyond it."""
+    gw = make_gateway(limits={"memory": "64m", "response_stall": "5m"})
+
+    def pours(connection):
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                connection.send(bytes(65536))
+        except OSError:
+            pass
+
+    upstream = gw.upstream(pours)
+    cookie = gw.launch(upstream.vmid)
+    raws = []
+    for _ in range(60):
+        try:
+            raw = gw.raw(upstream.vmid, receive_buffer=4096, timeout=3)
+            raw.send(head(raw, f"Cookie: __Host-zlh_s={cookie}"))
+            raws.append(raw)
+        except OSError:
+            break
+    time.sleep(1)
+    assert gw.rss() < 160 << 20
+    for raw in raws:
+        raw.close()
+    wait_for(lambda: gw.redeem(1101, gw.token(1101), timeout=3).status == 303, 8)
+
+
+def test_every_reason_is_printed_from_the_start(gw):
+    reasons = {dict(labels)["reason"] for (name, labels) in gw.metrics() if name == "zlh_edge_refused_total"}
+    assert not [reason for reason in REASONS if not any(r == reason or r.startswith(reason + ".") for r in reasons)], \
+        sorted(reasons)

@@ -47,8 +47,12 @@ import Testing
     }
 
     @Test func saysWhyAMessageIsTooLargeThoughItIsStillComing() throws {
-        let large = [UInt8](repeating: 1, count: 20 << 20)
-        try? client.sendFrame(0x82, large)
+        var limits = LocalLimits()
+        limits.messageBytes = 1000
+        let server = try TestServer(limits: limits)
+        let client = try server.client()
+        try client.upgrade("/socket")
+        try client.sendFrame(0x82, [UInt8](repeating: 1, count: 400_000))
         let close = try client.frame()
         #expect(close.payload == [0x03, 0xf1])
         #expect(try client.isAtEnd())

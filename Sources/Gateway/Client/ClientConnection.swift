@@ -46,6 +46,9 @@ final class ClientConnection: EventSource {
     var exchange: Exchange!
     /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
     var remembered: RememberedSession?
+    /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
+    var knownAuthority = ByteBuffer()
+    var knownVMID: UInt32 = 0
     /// Close after the answer under way.
     var closesAfterAnswer = false
     var idleSinceMs: UInt64

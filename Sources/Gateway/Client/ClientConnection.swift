@@ -152,7 +152,7 @@ final class ClientConnection: EventSource {
 
     /// Reads what has arrived into `inbound`. Whether something came; at an end or failure the connection is dealt with.
     func readMore(limit: Int = .max) -> Bool {
-        switch stream.read(into: &inbound, limit: limit, worker.blocks) {
+        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), worker.blocks) {
         case .bytes:
             return keepsUpdateRate()
         case .blocked:

@@ -114,6 +114,14 @@ struct NominatedFields {
 
     /// Reads the `Connection` fields; more than 64 members is no honest client.
     init(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) throws(GatewayFailure) {
+        guard let first = fields.first(.connection) else {
+            isEmpty = true
+            return
+        }
+        if !fields.repeats(.connection), HTTPSpan.equalsIgnoringCase(bytes.extracting(first.valueRange), "keep-alive") {
+            isEmpty = true
+            return
+        }
         var foreign = false
         var count = 0
         for index in 0..<fields.count where fields[index].name == .connection {

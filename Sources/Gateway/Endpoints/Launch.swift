@@ -121,7 +121,7 @@ extension Exchange {
         worker.metrics.launch(.ok)
         let mark = Self.generationMark(route)
         return .launched(
-            session, to: target, generationMark: mark, clearsSiteData: cookies.generation.map { $0 != mark } ?? false)
+            session, to: target, generationMark: mark, clearsSiteData: cookies.generation != mark)
     }
 
     private func refuseLaunch(_ refusal: LaunchRefusal) -> GatewayFailure {

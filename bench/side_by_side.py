@@ -43,7 +43,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, process: subprocess.Popen, log: pathlib.Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + Peer.patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
@@ -64,8 +64,13 @@ def cpu_us(pid: int) -> int:
 class Peer:
     """One program under test. `headers` are sent with every request."""
 
+    # What another script wants to be run instead of `command`, and seconds that starting may take then.
+    wrap = staticmethod(lambda name, folder, command: command)
+    patience = 10
+
     def __init__(self, name: str, folder: pathlib.Path, command: list[str], port: int, headers: dict[str, str]):
-        self.name, self.port, self.headers = name, port, headers
+        self.name, self.folder, self.port, self.headers = name, folder, port, headers
+        command = Peer.wrap(name, folder, command)
         log = folder / f"{name}.log"
         with open(log, "wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
@@ -84,6 +89,7 @@ def stop_all() -> None:
             process.wait(5)
         except subprocess.TimeoutExpired:
             process.kill()
+    RUNNING.clear()
 
 
 def nginx_command(folder: pathlib.Path, name: str, http: str) -> list[str]:
@@ -270,11 +276,8 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def running(options: argparse.Namespace, *tools: str, backend=start_backend, prepare=lambda folder: None):
-    """The peers that `options` ask for, started on a backend of their own; ends them and tidies up afterwards.
-
-    `prepare(folder)` is called when the backend runs and the peers do not yet.
-    """
+def running(options: argparse.Namespace, *tools: str, backend=start_backend):
+    """The peers that `options` ask for, started on a backend of their own; ends them and tidies up afterwards."""
     wanted = options.peers.split(",")
     missing = [name for name in {*wanted, "nginx", *tools} - {"zlh-edge"} if not shutil.which(name)]
     if missing:
@@ -289,7 +292,6 @@ def running(options: argparse.Namespace, *tools: str, backend=start_backend, pre
     try:
         subprocess.run([ROOT / "certs/make-dev-certs.sh", DOMAIN, folder], check=True, stdout=subprocess.DEVNULL)
         port = backend(folder)
-        prepare(folder)
         yield [starters[name](folder, port) for name in wanted]
     finally:
         stop_all()

@@ -130,7 +130,7 @@ extension Exchange {
             self.upstream = nil
             if record.upstreamUs == nil { record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs }
             if let pool, reusable, upstream.reply.keepAlive, upstream.inbound.isEmpty, !upstream.stream.isBlocked,
-                let route, worker.snapshot.routes.route(for: vmid) == route
+                upstream.stream.isQuiet, let route, worker.snapshot.routes.route(for: vmid) == route
             {
                 upstream.rest(in: pool)
             } else {

@@ -33,7 +33,7 @@ extension ClientConnection {
     /// The connection waits for its next request.
     func becameIdle() {
         idleSinceMs = worker.nowMs
-        watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         // What follows may be here already: pipelined, or told by an edge that will not come again.
         if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
         if !inbound.isEmpty || !stream.hasNothingToRead { worker.loop.runAgain(self) }

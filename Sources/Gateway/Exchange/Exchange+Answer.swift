@@ -326,6 +326,16 @@ extension Exchange {
         completed()
     }
 
+    /// The client took what waited after a stall, which had taken the place of what was watched before.
+    func watchAgain() {
+        switch phase {
+        case .idle: client.watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        case .tunnel: checkTunnel()
+        case .form, .requesting, .answering, .discarding: if !body.isComplete { client.beginBodyWatch() }
+        case .queued, .connecting: break
+        }
+    }
+
     /// The client took what waited: go on reading from the container.
     func clientDrained() {
         if phase == .tunnel { return pumpTunnelToClient() }

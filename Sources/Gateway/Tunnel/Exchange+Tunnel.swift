@@ -134,7 +134,7 @@ extension Exchange {
         endTunnelRecord(.ended(why))
         releaseUpstream(reusable: false)
         reset()
-        client.closePolitely(nil)
+        client.closePolitely(nil, withinMs: 1000)
     }
 
     /// Looks whether the session still allows the tunnel, and when to look again.
@@ -153,7 +153,10 @@ extension Exchange {
             }
             waitMs = min(waitMs, Int64(tunnelIdleMs) - silentMs)
         }
-        if client.watch == .stall { return }
+        switch client.watch {
+        case .stall, .tunnelClose, .drain: return
+        default: break
+        }
         client.watch(.tunnel, afterMs: Int(clamping: waitMs))
     }
 

@@ -194,7 +194,6 @@ public final class Worker {
     /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
     private func shedLargest() {
         guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
-        metrics.refused(.https, .memory)
         largest.abort(.memory)
     }
 }

@@ -18,7 +18,7 @@ extension Exchange {
                 return
             }
             if !upstream.inbound.isEmpty {
-                guard passOn(upstream) else { continue }
+                guard passOn(upstream), !client.stream.isBlocked else { continue }
                 if self.upstream !== upstream { return }
             }
             budget -= 1

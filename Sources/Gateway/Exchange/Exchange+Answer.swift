@@ -109,7 +109,7 @@ extension Exchange {
         do throws(GatewayFailure) {
             if head.isInterim { return try lookAtInterim(head, bytes) }
             if head.status == 101 {
-                try checkUpgrade(bytes)
+                try checkUpgrade(head, bytes)
                 client.staged.reserve(head.byteCount + 256, from: worker.blocks)
                 try rewriteInterim(
                     head, bytes, worker.fields, id: record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS,

@@ -99,6 +99,7 @@ extension ClientConnection {
             failure = .badRequest(defect.reason)
         }
         if failure.status == 400 { penalise(.malformed) }
+        exchange.method = scan.method ?? .other
         closesAfterAnswer = true
         inbound.removeAll()
         exchange.fail(failure)

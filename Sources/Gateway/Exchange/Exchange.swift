@@ -111,6 +111,8 @@ final class Exchange {
     /// Makes ready for the next request on the connection.
     func reset() {
         phase = .idle
+        method = .other
+        minorVersion = 1
         facts = nil
         body = RequestBody()
         abandonsBody = false

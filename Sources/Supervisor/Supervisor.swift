@@ -293,7 +293,9 @@ public final class Supervisor {
         let used = SystemMemory.residentBytes() ?? 0
         let pressure = memoryBudget.pressure(used: used)
         if pressure != shared.memoryPressure {
+            let eased = shared.memoryPressure >= .noBodies && pressure < .noBodies
             shared.memoryPressure = pressure
+            if eased { shared.broadcast(.memoryEased) }
             logEvent(pressure > .normal ? .warning : .info, "memory") {
                 $0.field("resident", used)
                 $0.field("pressure", Int(pressure.rawValue))

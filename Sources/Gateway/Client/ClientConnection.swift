@@ -95,6 +95,9 @@ final class ClientConnection: EventSource {
     /// Between requests, with nothing received.
     var isIdle: Bool { phase == .open && exchange.phase == .idle && inbound.isEmpty && !stream.isBlocked }
 
+    /// Whether the rest of a request's body is still to come.
+    var awaitsBody: Bool { phase == .open && !exchange.body.isComplete }
+
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int { stream.pendingBytes + inbound.count + exchange.heldBytes }
 

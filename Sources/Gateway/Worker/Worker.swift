@@ -131,6 +131,7 @@ public final class Worker {
         case .tickets(let keys): certificates.adopt(keys)
         case .sessionsEnded: endStaleExchanges()
         case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
+        case .memoryEased: for client in clients where client.awaitsBody { loop.runAgain(client) }
         case .drain(let overMs): drain(overMs)
         case .stop: stopNow()
         }

@@ -284,7 +284,8 @@ final class ClientConnection: EventSource {
         case .halfClosed: exchange.halfClosedTooLong()
         case .linger: close(nil)
         case .tunnel: exchange.checkTunnel()
-        case .tunnelClose, .drain: exchange.closeTunnelNow()
+        case .tunnelClose: exchange.closeTunnelNow()
+        case .drain: exchange.closeTunnel(.drain)
         }
     }
 

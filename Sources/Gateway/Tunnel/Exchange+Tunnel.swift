@@ -23,6 +23,7 @@ extension Exchange {
         logTunnelOpen()
         if client.push() == .failed { return client.lost() }
         checkTunnel()
+        if worker.isDraining { return closeTunnel(.drain) }
         if phase == .tunnel { pumpTunnelToClient() }
         if phase == .tunnel { pumpTunnelToUpstream() }
     }

@@ -114,7 +114,10 @@ extension ClientConnection {
 
     /// Moves body bytes to the container; whether there is more to do.
     private func passBodyOn() -> Bool {
-        guard let upstream = exchange.upstream, upstream.phase == .serving, !upstream.stream.isBlocked else {
+        guard let upstream = exchange.upstream, upstream.phase == .serving else { return false }
+        if upstream.stream.isBlocked {
+            stream.readLess()
+            inbound.recycle(into: worker.blocks)
             return false
         }
         if worker.shared.memoryPressure >= .noBodies { return false }

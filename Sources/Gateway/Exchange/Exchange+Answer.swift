@@ -15,7 +15,7 @@ extension Exchange {
             // Backpressure: what the client cannot take stays with the container.
             if client.stream.isBlocked {
                 upstream.stream.readLess()
-                return
+                return upstream.inbound.recycle(into: worker.blocks)
             }
             if !upstream.inbound.isEmpty {
                 guard passOn(upstream), !client.stream.isBlocked else { continue }

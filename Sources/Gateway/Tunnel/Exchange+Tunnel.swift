@@ -50,7 +50,7 @@ extension Exchange {
             budget -= count
             if budget <= 0 { return worker.loop.runAgain(client) }
         }
-        if phase == .tunnel && client.inbound.isEmpty { client.inbound.recycle(into: worker.blocks) }
+        if phase == .tunnel { client.inbound.recycle(into: worker.blocks) }
     }
 
     /// The client sends no more: tell the container the same, and go on in the other direction.
@@ -69,7 +69,7 @@ extension Exchange {
         while phase == .tunnel, let upstream, !tunnel.upstreamEnded {
             if client.stream.isBlocked {
                 upstream.stream.readLess()
-                return
+                return upstream.inbound.recycle(into: worker.blocks)
             }
             if upstream.inbound.isEmpty {
                 switch upstream.read() {

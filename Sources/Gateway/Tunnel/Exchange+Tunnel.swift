@@ -19,7 +19,7 @@ extension Exchange {
         outgoing.recycle(into: worker.blocks)
         expectedAccept = ByteBuffer()
         // Thousands of these wait for somebody to type: what only further requests would need goes.
-        client.knownAuthority = ByteBuffer()
+        client.forgetRequests()
         record.compact()
         worker.metrics.tunnelOpened(.websocket)
         finishRecord()

@@ -116,6 +116,7 @@ final class ClientConnection: EventSource {
         }
         advance()
         if phase == .open, events.contains(.peerClosed) { exchange.clientStoppedSending() }
+        if phase == .open, !events.isDisjoint(with: [.error, .hangup]) { exchange.clientHungUp() }
     }
 
     override func resumed() { advance() }

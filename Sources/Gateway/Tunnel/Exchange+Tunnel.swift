@@ -64,6 +64,12 @@ extension Exchange {
         }
     }
 
+    /// The client is gone altogether. What it sent before is still to be read, but behind its end comes nothing that
+    /// would tell: a container that says nothing would keep the tunnel for ever.
+    func clientHungUp() {
+        if phase == .tunnel && tunnel.clientEnded { client.lost() }
+    }
+
     // MARK: Container to client
 
     func pumpTunnelToClient() {
@@ -109,6 +115,11 @@ extension Exchange {
         if client.stream.shutdownWriting(worker.blocks) == .failed || tunnel.clientEnded {
             finishTunnel(.upstreamClosed)
         }
+    }
+
+    /// The same for the container.
+    func upstreamHungUp() {
+        if phase == .tunnel && tunnel.upstreamEnded { finishTunnel(.upstreamClosed) }
     }
 
     private func noteTunnelActivity() {

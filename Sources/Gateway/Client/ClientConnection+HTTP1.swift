@@ -33,7 +33,7 @@ extension ClientConnection {
     /// The connection waits for its next request.
     func becameIdle() {
         idleSinceMs = worker.nowMs
-        watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         // What follows may be here already: pipelined, or told by an edge that will not come again.
         if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
         if !inbound.isEmpty || !stream.hasNothingToRead { worker.loop.runAgain(self) }
@@ -99,6 +99,7 @@ extension ClientConnection {
             failure = .badRequest(defect.reason)
         }
         if failure.status == 400 { penalise(.malformed) }
+        exchange.method = scan.method ?? .other
         closesAfterAnswer = true
         inbound.removeAll()
         exchange.fail(failure)
@@ -113,7 +114,10 @@ extension ClientConnection {
 
     /// Moves body bytes to the container; whether there is more to do.
     private func passBodyOn() -> Bool {
-        guard let upstream = exchange.upstream, upstream.phase == .serving, !upstream.stream.isBlocked else {
+        guard let upstream = exchange.upstream, upstream.phase == .serving else { return false }
+        if upstream.stream.isBlocked {
+            stream.readLess()
+            inbound.recycle(into: worker.blocks)
             return false
         }
         if worker.shared.memoryPressure >= .noBodies { return false }

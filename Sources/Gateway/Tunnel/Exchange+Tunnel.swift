@@ -26,6 +26,7 @@ extension Exchange {
         logTunnelOpen()
         if client.push() == .failed { return client.lost() }
         checkTunnel()
+        if worker.isDraining { return closeTunnel(.drain) }
         if phase == .tunnel { pumpTunnelToClient() }
         if phase == .tunnel { pumpTunnelToUpstream() }
     }
@@ -52,7 +53,7 @@ extension Exchange {
             budget -= count
             if budget <= 0 { return worker.loop.runAgain(client) }
         }
-        if phase == .tunnel && client.inbound.isEmpty { client.inbound.recycle(into: worker.blocks) }
+        if phase == .tunnel { client.inbound.recycle(into: worker.blocks) }
     }
 
     /// The client sends no more: tell the container the same, and go on in the other direction.
@@ -71,7 +72,7 @@ extension Exchange {
         while phase == .tunnel, let upstream, !tunnel.upstreamEnded {
             if client.stream.isBlocked {
                 upstream.stream.readLess()
-                return
+                return upstream.inbound.recycle(into: worker.blocks)
             }
             if upstream.inbound.isEmpty {
                 switch upstream.read() {
@@ -137,7 +138,7 @@ extension Exchange {
         endTunnelRecord(.ended(why))
         releaseUpstream(reusable: false)
         reset()
-        client.closePolitely(nil)
+        client.closePolitely(nil, withinMs: 1000)
     }
 
     /// Looks whether the session still allows the tunnel, and when to look again.
@@ -156,7 +157,10 @@ extension Exchange {
             }
             waitMs = min(waitMs, Int64(tunnelIdleMs) - silentMs)
         }
-        if client.watch == .stall { return }
+        switch client.watch {
+        case .stall, .tunnelClose, .drain: return
+        default: break
+        }
         client.watch(.tunnel, afterMs: Int(clamping: waitMs))
     }
 

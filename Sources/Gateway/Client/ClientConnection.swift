@@ -164,6 +164,8 @@ final class ClientConnection: EventSource {
             return keepsUpdateRate()
         case .blocked:
             inbound.recycle(into: worker.blocks)
+            // Key updates come without a byte for us.
+            _ = keepsUpdateRate()
             return false
         case .ended:
             ended()
@@ -305,6 +307,7 @@ final class ClientConnection: EventSource {
     func closePolitely(_ reason: RefusalReason?, withinMs: UInt64? = nil) {
         guard phase == .open || phase == .handshake else { return close(reason) }
         if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
+        if let reason { worker.refuse(reason, peer.address) }
         phase = .lingering
         watch(.none)
         if stream.isBlocked && withinMs == nil {

@@ -119,11 +119,13 @@ def test_headers_timeout_starts_with_the_first_byte(gw, up, cookie):
 
 
 def test_keep_alive(gw, up, cookie):
+    was = gw.refused("keep_alive")
     with gw.raw(up.vmid) as raw:
         assert raw.request(cookie=cookie).status == 200
         begin = time.monotonic()
         assert raw.is_closed(4)
         assert 0.7 < time.monotonic() - begin < 2.5
+    counted(gw, "keep_alive", was=was)
 
 
 def test_a_connection_without_a_request_is_closed_too(gw):
@@ -263,6 +265,7 @@ def test_ciphers_without_forward_secrecy_or_aead_are_refused(gw, ciphers):
 
 def test_key_updates_are_bounded(gw):
     """`openssl s_client` sends a KeyUpdate for each line `K`."""
+    was = gw.refused("tls.key_updates")
     client = subprocess.Popen(
         ["openssl", "s_client", "-tls1_3", "-connect", f"127.0.0.1:{gw.port}", "-servername", gw.host(1101),
          "-CAfile", str(gw.authority.file)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -282,6 +285,7 @@ def test_key_updates_are_bounded(gw):
         client.kill()
         pytest.fail("sixty key updates were taken")
     assert time.monotonic() - begin < 1.6
+    counted(gw, "tls.key_updates", was=was)
 
 
 # --- containers ---

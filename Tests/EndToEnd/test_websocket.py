@@ -190,6 +190,40 @@ def test_the_browsers_end_reaches_the_container(gw, tunnel):
     wait_for(lambda: not [c for c in upstream.connections if c.sock.fileno() >= 0], 3)
 
 
+@pytest.mark.parametrize("stuffed", [False, True])
+def test_a_containers_reset_after_its_end_ends_the_tunnel(gw, stuffed):
+    """Nothing can move any more, though the browser neither sends nor closes."""
+    go = threading.Event()
+
+    def ends_then_resets(connection):
+        connection.sock.shutdown(socket.SHUT_WR)
+        go.wait(10)
+        connection.reset()
+
+    open_before = gw.metric("zlh_edge_tunnels", kind="websocket")
+    upstream = gw.upstream(upgrades_and(ends_then_resets))
+    with opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid)) as raw:
+        assert raw._fill() is False
+        if stuffed:
+            raw.sock.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                for _ in range(10_000):
+                    raw.sock.send(b"x" * 16384)
+        assert gw.metric("zlh_edge_tunnels", kind="websocket") == open_before + 1
+        go.set()
+        wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == open_before, 3)
+
+
+def test_a_browsers_reset_after_its_end_ends_the_tunnel(gw, tunnel):
+    open_before = gw.metric("zlh_edge_tunnels", kind="websocket")
+    _, _, raw = tunnel(lambda connection: time.sleep(10))
+    raw.sock.shutdown(socket.SHUT_WR)
+    time.sleep(0.3)
+    assert gw.metric("zlh_edge_tunnels", kind="websocket") == open_before + 1, "a half-close alone ends nothing"
+    raw.reset()
+    wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == open_before, 3)
+
+
 def test_a_reset_reaches_the_other_side(gw, tunnel):
     upstream, _, raw = tunnel()
     raw.reset()

@@ -33,6 +33,7 @@ extension ClientConnection {
     /// The connection waits for its next request.
     func becameIdle() {
         idleSinceMs = worker.nowMs
+        exchange.record.becameIdle()
         if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         // What follows may be here already: pipelined, or told by an edge that will not come again.
         if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
@@ -128,7 +129,8 @@ extension ClientConnection {
         case .moved: return true
         case .needsMore: return readMore()
         case .complete:
-            watch(.none)
+            // A client that takes nothing of an answer under way stays watched.
+            if watch == .body { watch(.none) }
             exchange.bodySent()
             return false
         case .malformed(let reason, let what):
@@ -175,8 +177,12 @@ extension ClientConnection {
         case .needsMore: return readMore(limit: Stream.smallRead)
         case .complete:
             exchange.reset()
-            becameIdle()
-            return true
+            guard closesAfterAnswer || worker.isDraining else {
+                becameIdle()
+                return true
+            }
+            closePolitely(nil)
+            return false
         case .malformed, .refused:
             closePolitely(nil)
             return false

@@ -49,6 +49,8 @@ final class ClientConnection: EventSource {
     /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
     var knownAuthority = ByteBuffer()
     var knownVMID: UInt32 = 0
+    /// What `renderForwarded` made for that Host.
+    var forwarded = ByteBuffer()
     /// Close after the answer under way.
     var closesAfterAnswer = false
     var idleSinceMs: UInt64
@@ -118,6 +120,7 @@ final class ClientConnection: EventSource {
         }
         advance()
         if phase == .open, events.contains(.peerClosed) { exchange.clientStoppedSending() }
+        if phase == .open, !events.isDisjoint(with: [.error, .hangup]) { exchange.clientHungUp() }
     }
 
     override func resumed() { advance() }
@@ -161,6 +164,8 @@ final class ClientConnection: EventSource {
             return keepsUpdateRate()
         case .blocked:
             inbound.recycle(into: worker.blocks)
+            // Key updates come without a byte for us.
+            _ = keepsUpdateRate()
             return false
         case .ended:
             ended()
@@ -302,6 +307,7 @@ final class ClientConnection: EventSource {
     func closePolitely(_ reason: RefusalReason?, withinMs: UInt64? = nil) {
         guard phase == .open || phase == .handshake else { return close(reason) }
         if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
+        if let reason { worker.refuse(reason, peer.address) }
         phase = .lingering
         watch(.none)
         if stream.isBlocked && withinMs == nil {
@@ -377,6 +383,13 @@ final class ClientConnection: EventSource {
         worker.metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
         countedIn = stream.bytesRead
         countedOut = stream.bytesWritten
+    }
+
+    /// Lets go of what only further requests would need: the connection is a tunnel from now on.
+    func forgetRequests() {
+        knownAuthority = ByteBuffer()
+        forwarded = ByteBuffer()
+        remembered = nil
     }
 
     func penalise(_ misdeed: Misdeed) {

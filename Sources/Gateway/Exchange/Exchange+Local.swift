@@ -32,7 +32,7 @@ extension Exchange {
             appendClearedCookie(to: &head)
         case .redirectToHTTPS:
             head.append("Location: https://")
-            record.appendHost(to: &head)
+            record.appendHostWithoutPort(to: &head)
             record.appendTarget(to: &head)
             head.append("\r\n")
         }

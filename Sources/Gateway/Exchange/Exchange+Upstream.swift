@@ -14,7 +14,7 @@ extension Exchange {
         self.pool = pool
         let limits = worker.limits.upstream
         if isUpgrade {
-            guard ContainerCounts.take(pool.counts.tunnels, limit: limits.tunnelsPerVMID) else {
+            guard pool.enterTunnel(limit: limits.tunnelsPerVMID) else {
                 return fail(.overloaded(.upstreamTunnelsPerVmid))
             }
             place = .tunnel

@@ -52,9 +52,35 @@ struct AccessRecord: ~Copyable {
 
     mutating func close() { isOpen = false }
 
-    borrowing func appendHost(to out: inout ByteBuffer) { host.withReadable { out.append($0) } }
+    /// Holds no more than its bytes: a tunnel keeps its record for hours and says one more line.
+    mutating func compact() {
+        host.compact()
+        target.compact()
+    }
 
-    borrowing func appendTarget(to out: inout ByteBuffer) { target.withReadable { out.append($0) } }
+    /// Lets go of the storage that an unusually long target took.
+    mutating func becameIdle() {
+        guard target.capacity > 1024 else { return }
+        target = ByteBuffer()
+        pathCount = 0
+    }
+
+    /// The port that a plain listener was asked on serves no TLS.
+    borrowing func appendHostWithoutPort(to out: inout ByteBuffer) {
+        host.withReadable { host in
+            var end = 0
+            while end < host.count, host[end] != UInt8(ascii: ":") { end += 1 }
+            out.append(host, 0..<end)
+        }
+    }
+
+    /// Path and query; `/` for a target that has neither (`OPTIONS *`).
+    borrowing func appendTarget(to out: inout ByteBuffer) {
+        target.withReadable { target in
+            guard target.count > 0, target[0] == UInt8(ascii: "/") else { return out.append(UInt8(ascii: "/")) }
+            out.append(target)
+        }
+    }
 
     /// The fields that every line about this request has.
     borrowing func appendFields(method: Method, client: IPAddress, session: Session?, to log: inout ByteBuffer) {
@@ -65,6 +91,15 @@ struct AccessRecord: ~Copyable {
         log.field("method", method.name)
         host.withReadable { log.field("host", $0) }
         target.withReadable { log.field("path", $0.extracting(first: pathCount)) }
+    }
+}
+
+extension ByteBuffer {
+    /// Moves the bytes to storage of their size.
+    fileprivate mutating func compact() {
+        var exact = isEmpty ? ByteBuffer() : ByteBuffer(capacity: count)
+        withReadable { exact.append($0) }
+        swap(&self, &exact)
     }
 }
 

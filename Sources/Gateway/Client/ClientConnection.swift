@@ -233,6 +233,7 @@ final class ClientConnection: EventSource {
         if watch == .stall { watch(.none) }
         switch phase {
         case .open: exchange.clientDrained()
+        case .lingering: watchLinger()
         default: break
         }
     }
@@ -284,9 +285,13 @@ final class ClientConnection: EventSource {
         guard phase == .open || phase == .handshake else { return close(reason) }
         if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
         phase = .lingering
-        watch(.linger, afterMs: 2000)
+        // Our last words may still be on their way to a slow client: that is a stall, not a goodbye.
+        if stream.isBlocked { watch(.stall, afterMs: worker.limits.responseStallMs) } else { watchLinger() }
         worker.loop.runAgain(self)
     }
+
+    /// All is said: the client has a moment to say goodbye too.
+    private func watchLinger() { watch(.linger, afterMs: 2000) }
 
     private func dropInput() {
         var budget = 1 << 20

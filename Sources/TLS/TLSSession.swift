@@ -51,6 +51,12 @@ public final class TLSSession {
         unsafe wire.pointee.drained = 0
     }
 
+    /// The kernel reported the peer's end: from now on each read asks it, until it gives that end.
+    public func peerClosedItsSide() {
+        unsafe wire.pointee.drained = 0
+        unsafe wire.pointee.peer_closed = 1
+    }
+
     /// Whether neither the kernel nor OpenSSL holds bytes that a read would give, nor an end that it would report.
     public var isDrained: Bool {
         unsafe wire.pointee.drained != 0 && !isOver && SSL_has_pending(ssl) == 0

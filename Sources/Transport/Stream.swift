@@ -88,7 +88,10 @@ public struct Stream: ~Copyable {
             isDrained = false
             tls?.socketBecameReadable()
         }
-        if !events.isDisjoint(with: [.peerClosed, .error, .hangup]) { peerClosed = true }
+        if !events.isDisjoint(with: [.peerClosed, .error, .hangup]) {
+            peerClosed = true
+            tls?.peerClosedItsSide()
+        }
     }
 
     /// What came of looking at bytes without taking them.

@@ -120,6 +120,7 @@ final class ClientConnection: EventSource {
         }
         advance()
         if phase == .open, events.contains(.peerClosed) { exchange.clientStoppedSending() }
+        if phase == .open, !events.isDisjoint(with: [.error, .hangup]) { exchange.clientHungUp() }
     }
 
     override func resumed() { advance() }

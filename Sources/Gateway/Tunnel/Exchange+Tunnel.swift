@@ -34,14 +34,17 @@ extension Exchange {
     // MARK: Client to container
 
     func pumpTunnelToUpstream() {
+        // Named once: each look at a class's own variable counts a reference.
+        guard phase == .tunnel, let client, let upstream else { return }
+        let blocks = worker.blocks
         var budget = Self.bytesPerTurn
-        while phase == .tunnel, let upstream, !upstream.stream.isBlocked, !tunnel.clientEnded {
+        while phase == .tunnel, !upstream.stream.isBlocked, !tunnel.clientEnded {
             if client.inbound.isEmpty {
                 guard client.readMore() else { return }
                 continue
             }
             let count = client.inbound.count
-            let outcome = client.inbound.withReadable { upstream.stream.send($0, worker.blocks) }
+            let outcome = client.inbound.withReadable { upstream.stream.send($0, blocks) }
             client.inbound.consume(count)
             tunnel.bytesIn &+= UInt64(count)
             noteTunnelActivity()
@@ -53,7 +56,7 @@ extension Exchange {
             budget -= count
             if budget <= 0 { return worker.loop.runAgain(client) }
         }
-        if phase == .tunnel { client.inbound.recycle(into: worker.blocks) }
+        if phase == .tunnel { client.inbound.recycle(into: blocks) }
     }
 
     /// The client sends no more: tell the container the same, and go on in the other direction.
@@ -65,11 +68,19 @@ extension Exchange {
         }
     }
 
+    /// The client is gone altogether. What it sent before is still to be read, but behind its end comes nothing that
+    /// would tell: a container that says nothing would keep the tunnel for ever.
+    func clientHungUp() {
+        if phase == .tunnel && tunnel.clientEnded { client.lost() }
+    }
+
     // MARK: Container to client
 
     func pumpTunnelToClient() {
+        guard phase == .tunnel, let client, let upstream else { return }
+        let blocks = worker.blocks
         var budget = Self.bytesPerTurn
-        while phase == .tunnel, let upstream, !tunnel.upstreamEnded {
+        while phase == .tunnel, !tunnel.upstreamEnded {
             if client.stream.isBlocked {
                 upstream.stream.readLess()
                 return upstream.inbound.recycle(into: worker.blocks)
@@ -78,7 +89,7 @@ extension Exchange {
                 switch upstream.read() {
                 case .bytes: continue
                 case .blocked:
-                    upstream.inbound.recycle(into: worker.blocks)
+                    upstream.inbound.recycle(into: blocks)
                     return
                 case .ended: return upstreamClosedTunnelSide()
                 case .failed: return finishTunnel(.broken)
@@ -91,7 +102,7 @@ extension Exchange {
                 if isClosing { count = tunnel.tracker.boundary(in: bytes) ?? count }
                 let piece = bytes.extracting(first: count)
                 tunnel.tracker.advance(piece)
-                return client.stream.send(piece, worker.blocks)
+                return client.stream.send(piece, blocks)
             }
             upstream.inbound.consume(count)
             tunnel.bytesOut &+= UInt64(count)
@@ -110,6 +121,11 @@ extension Exchange {
         if client.stream.shutdownWriting(worker.blocks) == .failed || tunnel.clientEnded {
             finishTunnel(.upstreamClosed)
         }
+    }
+
+    /// The same for the container.
+    func upstreamHungUp() {
+        if phase == .tunnel && tunnel.upstreamEnded { finishTunnel(.upstreamClosed) }
     }
 
     private func noteTunnelActivity() {

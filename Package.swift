@@ -87,6 +87,7 @@ let package = Package(
         tests(of: "TLS", ["COpenSSL", "Reactor", "Transport", "Wire"], files: ["Fixtures"]),
         tests(of: "Transport", ["Reactor", "TLS", "Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
         tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]
 )

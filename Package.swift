@@ -84,7 +84,8 @@ let package = Package(
         tests(of: "Identity", ["Wire"], files: ["Vectors"]),
         tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor", ["CLinux"]),
-        tests(of: "TLS", ["Wire"]),
+        tests(of: "TLS", ["COpenSSL", "Reactor", "Transport", "Wire"], files: ["Fixtures"]),
+        tests(of: "Transport", ["Reactor", "TLS", "Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
         tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]

@@ -345,9 +345,8 @@ def test_spellings_of_the_handshake(gw, headers):
 
 # --- ends that the gateway makes ---
 
-def utc(offset: float = 0) -> str:
-    moment = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=offset)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc(epoch: int) -> str:
+    return datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def revoke(gw, entry: dict):
@@ -357,19 +356,20 @@ def revoke(gw, entry: dict):
 @pytest.mark.parametrize("kind", ["session", "user", "vmid"])
 def test_revocation_closes_with_1008_within_a_second(gw, tunnel, kind):
     user = f"mallory-{kind}"
-    upstream, cookie, raw = tunnel(user=user, sid=f"sid-{kind}", iat=int(time.time()) - 5)
+    issued = int(time.time())
+    upstream, cookie, raw = tunnel(user=user, sid=f"sid-{kind}", iat=issued)
     _, _, other = tunnel(user=f"bystander-{kind}")
     raw.send(b"ping")
     assert raw.read_exactly(4) == b"ping"
-    entry = {"session": {"session": f"sid-{kind}"}, "user": {"user": user, "before": utc()},
-             "vmid": {"vmid": upstream.vmid, "before": utc()}}[kind]
+    entry = {"session": {"session": f"sid-{kind}"}, "user": {"user": user, "before": utc(issued + 1)},
+             "vmid": {"vmid": upstream.vmid, "before": utc(issued + 1)}}[kind]
     revoke(gw, entry)
     begin = time.monotonic()
     # The bytes echoed above were no frames, so only the end is certain; the frame test follows below.
     raw.timeout(2).read_to_end()
     assert time.monotonic() - begin < 1.5, "100 ms of debounce and one second"
     assert gw.request(upstream.vmid, headers=FETCH, cookie=cookie).status == 401
-    assert gw.redeem(upstream.vmid, gw.token(upstream.vmid, user, iat=int(time.time()) - 6,
+    assert gw.redeem(upstream.vmid, gw.token(upstream.vmid, user, iat=issued,
                                              **({"sid": "sid-session"} if kind == "session" else {}))).status == 403
     other.send(b"still here")
     assert other.read_exactly(10) == b"still here"

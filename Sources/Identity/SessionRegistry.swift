@@ -1,4 +1,5 @@
 internal import Synchronization
+import Wire
 
 /// The live sessions of all loops: for idle time, for listing, and so that an ended one stays ended. Any thread.
 ///
@@ -144,6 +145,6 @@ public final class SessionRegistry: Sendable {
     }
 
     private static func fingerprint(_ sealed: SealedSession) -> String {
-        Base64.url(Array(Crypto.sha256(sealed.bytes).prefix(16)))
+        Base64URL.encode(Array(Crypto.sha256(sealed.bytes).prefix(16)))
     }
 }

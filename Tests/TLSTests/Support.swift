@@ -11,9 +11,20 @@ enum Fixture {
     static let day: Int64 = 2_000_000_000
 
     static func path(_ name: String) -> String {
-        let here = #filePath
-        return here[..<(here.lastIndex(of: "/") ?? here.endIndex)] + "/Fixtures/" + name
+        precondition(areMade, "\(folder)make failed; it needs the openssl command")
+        return folder + name
     }
+
+    private static let folder: String = {
+        let here = #filePath
+        return here[..<(here.lastIndex(of: "/") ?? here.endIndex)] + "/Fixtures/"
+    }()
+
+    /// Keys are not committed: the first test that wants one has them made.
+    private static let areMade: Bool = {
+        if unsafe access(folder + "locked.key", R_OK) == 0 { return true }
+        return unsafe system(folder + "make") == 0
+    }()
 
     static func certificate(_ name: String, key: String? = nil, now: Int64 = day) throws(CertificateProblem)
         -> Certificate

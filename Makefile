@@ -84,7 +84,7 @@ sanitize-short: sanitize ## the same for the targets that hold unsafe code, pars
 
 .PHONY: fuzz
 fuzz: setup ## feeds the parsers random bytes, FUZZ_SECONDS (60) each
-	Tests/Fuzz/run $(FUZZ_SECONDS)
+	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: build ## side by side with nginx and HAProxy

@@ -88,9 +88,7 @@ final class PseudoTerminal: Sendable {
         let hasBash = unsafe access(bash, X_OK) == 0
         let path = hasBash ? bash : "/bin/sh"
         let arguments = hasBash ? [bash, "--noprofile", "--norc", "-i"] : [path, "-i"]
-        let user = unsafe getpwuid(geteuid())
-        let home = unsafe user.map { unsafe String(cString: $0.pointee.pw_dir) } ?? "/"
-        let name = unsafe user.map { unsafe String(cString: $0.pointee.pw_name) } ?? "demo"
+        let (name, home) = user()
         let environment = [
             "TERM=xterm-256color", "LANG=C.UTF-8", "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
             "HOME=\(home)", "USER=\(name)", "LOGNAME=\(name)", "SHELL=\(path)", "HISTFILE=",
@@ -100,6 +98,19 @@ final class PseudoTerminal: Sendable {
         var environmentList = CStringList(environment)
         return unsafe zlh_pty_spawn(
             path, &argumentList.pointers, &environmentList.pointers, home, columns, rows, &child)
+    }
+}
+
+extension PseudoTerminal {
+    /// Our user's name and home.
+    private static func user() -> (name: String, home: String) {
+        var entry = unsafe passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var text = [CChar](repeating: 0, count: 4096)
+        guard unsafe getpwuid_r(geteuid(), &entry, &text, text.count, &found) == 0, unsafe found != nil else {
+            return ("demo", "/")
+        }
+        return unsafe (String(cString: entry.pw_name), String(cString: entry.pw_dir))
     }
 }
 

@@ -36,21 +36,21 @@ public final class LocalConnection {
             default: return socket.shutdownBoth()
             }
         }
-        linger()
+        socket.linger()
     }
 
-    /// Answers with an error, closes, and lets the peer read it.
-    func refuse(status: Int, reason: String) {
+    /// Answers with an error, lets the peer read it if there is time for that, and closes.
+    func refuse(status: Int, reason: String, lingers: Bool = true) {
         keepsAlive = false
         if progress == .answering || progress == .answered { return socket.shutdownBoth() }
         progress = .waiting
         // RFC 9110 section 15.5.22, RFC 6455 section 4.4.
         let headers = status == 426 ? [("upgrade", "websocket"), ("sec-websocket-version", "13")] : []
         try? respond(status: status, headers: headers, body: reason + "\n")
-        linger()
+        if lingers { socket.linger() }
     }
 
-    /// Who is at the other end, when it is on this host: see `LocalRequest` handlers that only serve our own user.
+    /// The user id at the other end; `nil` when it is on another host.
     public func peerUser() -> UInt32? { socket.peerUser() }
 
     /// Whether the peer runs as root or as the same user as we.
@@ -95,6 +95,7 @@ public final class LocalConnection {
             if progress == .waiting { throw LocalError.misused("no answer") }
         } catch let error as LocalError {
             if case .refused = error { throw error }
+            if error == .timedOut, progress == .waiting { throw error }
             guard case .misused = error, progress == .waiting else { return false }
             try fail()
         } catch {
@@ -177,20 +178,6 @@ public final class LocalConnection {
     func receiveMore() throws(LocalError) {
         let count = try socket.receive(into: &input, until: Clock.monotonicMs() + limits.stallMs)
         if count == 0 { throw .closed }
-    }
-
-    /// Closes so that the peer can still read our last answer: a close with unread bytes would reset it
-    /// (RFC 9112 section 9.6).
-    private func linger() {
-        socket.shutdownWriting()
-        let deadline = Clock.monotonicMs() + 1000
-        var total = 0
-        while total < 4 * 1024 * 1024 {
-            input.removeAll()
-            guard let count = try? socket.receive(into: &input, until: deadline), count > 0 else { break }
-            total += count
-        }
-        socket.shutdownBoth()
     }
 }
 

@@ -36,7 +36,7 @@ public final class LocalServer: Sendable {
         checksPeer = if case .unix = address { true } else { false }
     }
 
-    /// Begins to accept. Call it once.
+    /// Begins to accept. Call it once; from then on the server lives until `stop`.
     public func start() {
         Thread.start("local-accept") { self.acceptAll() }
     }
@@ -60,14 +60,27 @@ public final class LocalServer: Sendable {
             if checksPeer, !LocalPeer.isTrusted(socket.peerUser()) { continue }
             switch admit(socket) {
             case .stopped: return
-            case .full: LocalConnection(socket, limits: limits).refuse(status: 503, reason: "too many connections")
+            case .full: refuse(socket)
             case .admitted(let number):
-                Thread.start("local") {
+                let isStarted = LocalThread.start {
                     LocalConnection(socket, limits: self.limits).serve(self.handler)
-                    self.sessions.withLock { _ = $0.open.removeValue(forKey: number) }
+                    self.forget(number)
+                }
+                if !isStarted {
+                    forget(number)
+                    refuse(socket)
                 }
             }
         }
+    }
+
+    /// On the accepting thread, so without waiting for anything.
+    private func refuse(_ socket: LocalSocket) {
+        LocalConnection(socket, limits: limits).refuse(status: 503, reason: "too many connections", lingers: false)
+    }
+
+    private func forget(_ number: Int) {
+        sessions.withLock { _ = $0.open.removeValue(forKey: number) }
     }
 
     private enum Admission { case admitted(Int), full, stopped }

@@ -52,6 +52,20 @@ final class LocalSocket: Sendable {
         }
     }
 
+    /// Sends FIN and throws away what still comes, for a second and 64 MiB at most: a close with unread bytes would reset
+    /// the connection and with it our last words (RFC 9112 section 9.6). For the reading thread.
+    func linger() {
+        shutdownWriting()
+        let deadline = Clock.monotonicMs() + 1000
+        var rest = ByteBuffer()
+        var total = 0
+        while total < 64 * 1024 * 1024, let count = try? receive(into: &rest, until: deadline), count > 0 {
+            total += count
+            rest.removeAll()
+        }
+        shutdownBoth()
+    }
+
     /// Sends FIN.
     func shutdownWriting() {
         Socket.shutdownWriting(descriptor)

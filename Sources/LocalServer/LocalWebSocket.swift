@@ -79,10 +79,7 @@ public final class LocalWebSocket: Sendable {
     /// The closing handshake's second half: the server then closes first (RFC 6455 section 7.1.1).
     private func finish(code: UInt16?) {
         sendClose(code: code, reason: "")
-        socket.shutdownWriting()
-        // What the peer still sends is of no interest, but unread it would turn our close into a reset.
-        _ = socket.waitForHangUp(until: Clock.monotonicMs() + 1000)
-        socket.shutdownBoth()
+        socket.linger()
     }
 
     private func sendClose(code: UInt16?, reason: String) {

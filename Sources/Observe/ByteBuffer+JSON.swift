@@ -44,7 +44,7 @@ extension ByteBuffer {
         case 0x09: append("\\t")
         default:
             append("\\u")
-            append(hex: UInt64(scalar), digits: 4)
+            for shift in [12, 8, 4, 0] { append(hex: UInt64(scalar) >> UInt64(shift) & 15) }
         }
     }
 }

@@ -83,8 +83,8 @@ extension ByteBuffer {
     public mutating func field(_ name: StaticString, hex high: UInt64, _ low: UInt64) {
         beginField(name)
         append(UInt8(ascii: "\""))
-        append(hex: high, digits: 16)
-        append(hex: low, digits: 16)
+        append(hex16: high)
+        append(hex16: low)
         append(UInt8(ascii: "\""))
     }
 

@@ -1,8 +1,8 @@
 import Wire
 
-/// One immutable, validated version of the routes: a value, so that a loop that holds a copy is never changed under
-/// its hands. Copies share their storage; any thread may read it.
-public struct RouteTable: Sendable {
+/// One immutable, validated version of the routes, so that a loop that holds one is never changed under its hands. Any
+/// thread may read it. A class, because a look-up then costs no copy of five arrays' references.
+public final class RouteTable: Sendable {
     /// The IDE routes in ascending order of vmid.
     public let ide: [IDERoute]
     /// The Minecraft routes in the order of the file.

@@ -147,6 +147,7 @@ extension Supervisor {
         next.listen = config.listen
         config = next
         log.level = next.logLevel
+        memoryBudget = next.memoryBudget
         shared.sources.apply(next.sourceSettings)
         shared.setConnectionLimit(next.connectionLimit)
         shared.sessions.setLimits(next.sessionLimits)

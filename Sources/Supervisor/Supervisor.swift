@@ -285,11 +285,13 @@ public final class Supervisor {
     }()
 
     private var ticks = 0
+    /// Worked out once a configuration: `auto` reads the machine's and the cgroup's figures.
+    lazy var memoryBudget = config.memoryBudget
 
     private func tick() {
         loop.setDeadline(loop.nowMs + Self.tickMs, for: ticker)
         let used = SystemMemory.residentBytes() ?? 0
-        let pressure = config.memoryBudget.pressure(used: used)
+        let pressure = memoryBudget.pressure(used: used)
         if pressure != shared.memoryPressure {
             shared.memoryPressure = pressure
             logEvent(pressure > .normal ? .warning : .info, "memory") {

@@ -71,9 +71,8 @@ public final class TLSSession {
 
     /// Takes the handshake as far as it goes; its flights are appended to `outbound`.
     public func handshake(outbound: inout ByteBuffer, _ pool: BlockPool) -> TLSOutcome {
-        ERR_clear_error()
         let status = unsafe SSL_do_handshake(ssl)
-        let outcome = status == 1 ? TLSOutcome.done(0) : classify(status)
+        let outcome = status == 1 ? TLSOutcome.done(0) : classify()
         takeSpill(into: &outbound, pool)
         return outcome
     }
@@ -81,11 +80,10 @@ public final class TLSSession {
     /// Decrypts into `output`, at most its free capacity.
     public func read(into output: inout OutputSpan<UInt8>, outbound: inout ByteBuffer, _ pool: BlockPool) -> TLSOutcome
     {
-        ERR_clear_error()
         let outcome = unsafe output.withUnsafeMutableBufferPointer { buffer, initialized -> TLSOutcome in
             let room = Int32(truncatingIfNeeded: buffer.count - initialized)
             let got = unsafe SSL_read(ssl, buffer.baseAddress.map { unsafe $0 + initialized }, room)
-            guard got > 0 else { return classify(got) }
+            guard got > 0 else { return classify() }
             initialized += Int(got)
             return .done(Int(got))
         }
@@ -97,7 +95,6 @@ public final class TLSSession {
     /// Encrypts all of `bytes` into `outbound`.
     public func write(_ bytes: borrowing Span<UInt8>, outbound: inout ByteBuffer, _ pool: BlockPool) -> TLSOutcome {
         if bytes.isEmpty { return .done(0) }
-        ERR_clear_error()
         // At most 29 bytes a record are added (TLS 1.2 with an explicit nonce).
         outbound.reserve(bytes.count + (bytes.count / 16384 + 1) * 64, from: pool)
         let outcome = outbound.withWritable { output in
@@ -112,7 +109,7 @@ public final class TLSSession {
                 unsafe wire.pointee.out = nil
                 unsafe wire.pointee.out_length = 0
                 unsafe wire.pointee.out_capacity = 0
-                return took > 0 ? .done(Int(took)) : classify(took)
+                return took > 0 ? .done(Int(took)) : classify()
             }
         }
         if unsafe wire.pointee.spill_length > 0 { takeSpill(into: &outbound, pool) }
@@ -130,15 +127,15 @@ public final class TLSSession {
         ERR_clear_error()
     }
 
-    /// Reads the reason on the very next line after the call, and nowhere else.
-    private func classify(_ status: Int32) -> TLSOutcome {
-        let reason = unsafe SSL_get_error(ssl, status)
-        defer { ERR_clear_error() }
-        switch reason {
-        case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
-        case SSL_ERROR_ZERO_RETURN: return .ended
-        default: return unsafe wire.pointee.ended != 0 && wire.pointee.error == 0 ? .ended : .failed
+    /// Why a call moved nothing. Told by the connection's own state and not by OpenSSL's error queue, which belongs to
+    /// the thread: so nothing need be cleared before each call, and what others left there misleads nobody.
+    private func classify() -> TLSOutcome {
+        if unsafe wire.pointee.error == 0 && wire.pointee.ended == 0 && SSL_want(ssl) == SSL_READING {
+            return .wouldBlock
         }
+        defer { ERR_clear_error() }
+        if unsafe SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0 { return .ended }
+        return unsafe wire.pointee.ended != 0 && wire.pointee.error == 0 ? .ended : .failed
     }
 
     private func takeSpill(into outbound: inout ByteBuffer, _ pool: BlockPool) {

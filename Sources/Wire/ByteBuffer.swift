@@ -151,6 +151,16 @@ public struct ByteBuffer: ~Copyable {
         append(bytes.extracting(range))
     }
 
+    /// Appends `bytes` with the letters A to Z made small.
+    public mutating func append(lowercasing bytes: borrowing Span<UInt8>) {
+        reserve(bytes.count)
+        for index in 0..<bytes.count {
+            let byte = bytes[index]
+            unsafe base.unsafelyUnwrapped[tail &+ index] = byte &- 0x41 < 26 ? byte | 0x20 : byte
+        }
+        tail += bytes.count
+    }
+
     /// Appends literal text.
     @inlinable
     public mutating func append(_ text: StaticString) {
@@ -186,16 +196,40 @@ public struct ByteBuffer: ~Copyable {
         tail += digits
     }
 
-    /// Appends `value` in lower-case hexadecimal, without leading zeros unless `digits` asks for them.
+    /// Appends `value` in lower-case hexadecimal, without leading zeros.
     @inlinable
-    public mutating func append(hex value: UInt64, digits: Int = 0) {
-        reserve(16)
-        let needed = max(1, (64 - value.leadingZeroBitCount + 3) / 4, digits)
-        for place in 0..<needed {
-            let nibble = UInt8(truncatingIfNeeded: value >> UInt64((needed - 1 - place) * 4)) & 15
-            unsafe base.unsafelyUnwrapped[tail + place] = nibble &+ (nibble < 10 ? 0x30 : 0x57)
+    public mutating func append(hex value: UInt64) {
+        let needed = max(1, (64 - value.leadingZeroBitCount + 3) / 4)
+        append(hex16: value)
+        // Sixteen digits are written at once; the leading zeros are moved over.
+        if needed < 16 {
+            unsafe (base.unsafelyUnwrapped + (tail - 16)).update(
+                from: base.unsafelyUnwrapped + (tail - needed), count: needed)
+            tail -= 16 - needed
         }
-        tail += needed
+    }
+
+    /// Appends `value` as sixteen lower-case hexadecimal digits.
+    @inlinable
+    public mutating func append(hex16 value: UInt64) {
+        reserve(16)
+        let digits = unsafe UnsafeMutableRawPointer(base.unsafelyUnwrapped + tail)
+        unsafe digits.storeBytes(of: Self.hexDigits(UInt32(truncatingIfNeeded: value >> 32)), as: UInt64.self)
+        unsafe digits.storeBytes(
+            of: Self.hexDigits(UInt32(truncatingIfNeeded: value)), toByteOffset: 8, as: UInt64.self)
+        tail += 16
+    }
+
+    /// Eight digits in memory order: the nibbles are spread to a byte each, then made letters or figures all at once.
+    @usableFromInline
+    @inline(__always)
+    static func hexDigits(_ value: UInt32) -> UInt64 {
+        var nibbles = UInt64(value)
+        nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff
+        nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff
+        nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f
+        let letters = (nibbles &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return (nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 0x27).bigEndian
     }
 
     /// Gives the storage back to `pool` when nothing is readable, and moves a small remainder out of a large block,

@@ -1,12 +1,13 @@
 /// The first byte of some kind, sixteen bytes a step: most of the work of reading a head.
 ///
-/// Bounds are checked once before the loop, which then loads without checks: the only unchecked reads of this module.
+/// Bounds are checked once before the loop, which then loads without checks; here and in `FieldName.recognise` are the
+/// only unchecked reads of this module.
 enum ByteSearch {
     /// A kind of byte to stop at.
     enum Kind {
         /// Below 0x20, and 0x7f.
         case control
-        /// `:` and everything below 0x20.
+        /// `:` and what `control` stops at.
         case colonOrControl
         /// Everything but letters, digits and `-`, which most field names are made of.
         case notPlainName
@@ -58,7 +59,7 @@ enum ByteSearch {
     private static func mask(_ kind: Kind, _ vector: SIMD16<UInt8>) -> SIMDMask<SIMD16<Int8>> {
         switch kind {
         case .control: (vector .< all(0x20)) .| (vector .== all(0x7f))
-        case .colonOrControl: (vector .< all(0x20)) .| (vector .== all(0x3a))
+        case .colonOrControl: (vector .< all(0x20)) .| (vector .== all(0x3a)) .| (vector .== all(0x7f))
         case .notPlainName:
             (((vector | all(0x20)) &- all(0x61)) .>= all(26)) .& ((vector &- all(0x30)) .>= all(10))
                 .& (vector .!= all(0x2d))
@@ -74,7 +75,7 @@ enum ByteSearch {
     private static func matches(_ kind: Kind, _ byte: UInt8) -> Bool {
         switch kind {
         case .control: byte < 0x20 || byte == 0x7f
-        case .colonOrControl: byte < 0x20 || byte == 0x3a
+        case .colonOrControl: byte < 0x20 || byte == 0x3a || byte == 0x7f
         case .notPlainName: !Byte.isLetter(byte) && !Byte.isDigit(byte) && byte != 0x2d
         case .notTarget: byte &- 0x21 >= 0x5e || byte == 0x23
         case .byte(let wanted): byte == wanted

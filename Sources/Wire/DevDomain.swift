@@ -26,24 +26,64 @@ public struct DevDomain: Sendable {
 
     /// What `authority`, the whole value of Host or `:authority`, names.
     public func match(_ authority: borrowing Span<UInt8>) -> Match {
-        let count = authority.count
-        if count == 0 { return .malformed }
-        let colon: Int
-        if authority[0] == UInt8(ascii: "[") {
-            guard let end = Self.literalEnd(authority) else { return .malformed }
-            colon = end
-        } else {
-            colon = HTTPSpan.find(UInt8(ascii: ":"), in: authority, 0..<count)
+        if let (vmid, end) = expected(authority) {
+            var end = end
+            if authority.has(UInt8(ascii: "."), at: end) { end &+= 1 }
+            if end == authority.count { return .vmid(vmid, port: nil) }
+            if authority.has(UInt8(ascii: ":"), at: end) {
+                guard let port = Self.port(authority, end..<authority.count) else { return .malformed }
+                return .vmid(vmid, port: port)
+            }
         }
-        var port: UInt16?
-        if colon < count {
-            guard let number = Self.port(authority, colon..<count) else { return .malformed }
-            port = number
+        return Self.isHost(authority) ? .elsewhere : .malformed
+    }
+
+    /// The number in `dev-<number>.<domain>` and where the domain ends, if the authority begins so and the number is
+    /// allowed.
+    private func expected(_ bytes: borrowing Span<UInt8>) -> (vmid: UInt32, end: Int)? {
+        guard bytes.count >= 6, Word.loadHalf(bytes, 0) | 0x0020_2020 == 0x2d76_6564,
+            bytes[4] != UInt8(ascii: "0")
+        else { return nil }
+        var at = 4
+        var value: UInt64 = 0
+        while at < bytes.count, at < 14, Byte.isDigit(bytes[at]) {
+            value = value &* 10 &+ UInt64(bytes[at] &- 0x30)
+            at &+= 1
         }
-        if authority[0] == UInt8(ascii: "[") { return .elsewhere }
-        guard let host = Self.host(authority.extracting(0..<colon)) else { return .malformed }
-        guard let vmid = vmid(authority, host.upperBound), vmids.contains(vmid) else { return .elsewhere }
-        return .vmid(vmid, port: port)
+        guard at > 4, bytes.has(UInt8(ascii: "."), at: at), let vmid = UInt32(exactly: value), vmids.contains(vmid),
+            isDomain(bytes, at &+ 1)
+        else { return nil }
+        return (vmid, at &+ 1 &+ domain.count)
+    }
+
+    /// Whether the domain, in any case, is at `start`.
+    private func isDomain(_ bytes: borrowing Span<UInt8>, _ start: Int) -> Bool {
+        let count = domain.count
+        guard bytes.count &- start >= count else { return false }
+        var at = 0
+        while at &+ 8 <= count {
+            let word = Word.load(bytes, start &+ at)
+            // The case bit makes letters of letters only, but digits, dots and hyphens of controls too: those have
+            // neither of the bits 0x60.
+            guard word | Word.lower == Word.load(domain.span, at), (word | word &<< 1) & Word.upper == Word.upper else {
+                return false
+            }
+            at &+= 8
+        }
+        while at < count {
+            guard Byte.lowered(bytes[start &+ at]) == domain[at] else { return false }
+            at &+= 1
+        }
+        return true
+    }
+
+    /// Whether this is `host[:port]` at all.
+    private static func isHost(_ bytes: borrowing Span<UInt8>) -> Bool {
+        let isLiteral = bytes.has(UInt8(ascii: "["), at: 0)
+        guard let colon = isLiteral ? literalEnd(bytes) : HTTPSpan.find(UInt8(ascii: ":"), in: bytes, 0..<bytes.count),
+            colon == bytes.count || port(bytes, colon..<bytes.count) != nil
+        else { return false }
+        return isLiteral || host(bytes.extracting(0..<colon)) != nil
     }
 
     /// The host without one trailing dot; nil unless every label is LDH and 1 to 63 bytes, 253 in all (RFC 1123
@@ -90,22 +130,5 @@ public struct DevDomain: Sendable {
             value = value &* 10 &+ UInt32(bytes[at] &- 0x30)
         }
         return value >= 1 && value <= 65_535 ? UInt16(truncatingIfNeeded: value) : nil
-    }
-
-    /// The number in `dev-<number>.<domain>`.
-    private func vmid(_ bytes: borrowing Span<UInt8>, _ end: Int) -> UInt32? {
-        let domainStart = end &- domain.count
-        // `dev-`, one to ten digits, a dot.
-        guard domainStart >= 6, domainStart <= 15, bytes[domainStart &- 1] == UInt8(ascii: "."),
-            Word.loadHalf(bytes, 0) | 0x0020_2020 == 0x2d76_6564
-        else { return nil }
-        for at in 0..<domain.count where Byte.lowered(bytes[domainStart &+ at]) != domain[at] { return nil }
-        guard bytes[4] != UInt8(ascii: "0") else { return nil }
-        var value: UInt64 = 0
-        for at in 4..<domainStart &- 1 {
-            guard Byte.isDigit(bytes[at]) else { return nil }
-            value = value &* 10 &+ UInt64(bytes[at] &- 0x30)
-        }
-        return UInt32(exactly: value)
     }
 }

@@ -40,22 +40,15 @@ extension FieldName {
     private static func any(_ name: borrowing Span<UInt8>) -> FieldName? {
         let count = name.count
         let isPlain = ByteSearch.first(.notPlainName, name, 0, count) == count
-        if isPlain, count > 0 {
-            let known = recognise(name, 0, count)
-            return known != .other ? known : family(name, 0, count)
-        }
-        return odd(name, 0, count)
+        return isPlain ? plain(name, 0, count) : odd(name, 0, count)
     }
 
-    /// The name that ends at the colon at `end`; nil when it is not a token. It holds no control byte.
-    static func beforeColon(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName? {
+    /// A name of letters, digits and `-` only; nil when it is empty.
+    @inline(__always)
+    static func plain(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> FieldName? {
         let known = recognise(bytes, start, end)
         if known != .other { return known }
-        // Sixteen bytes a step even when the name is shorter: the colon stops the search.
-        guard start < end, bytes.has(UInt8(ascii: ":"), at: end) else { return nil }
-        guard ByteSearch.first(.notPlainName, bytes, start, bytes.count) == end else {
-            return odd(bytes, start, end)
-        }
+        guard start < end else { return nil }
         // Every family begins with X or P.
         let first = bytes[start] | 0x20
         return first == UInt8(ascii: "x") || first == UInt8(ascii: "p") ? family(bytes, start, end) : .other

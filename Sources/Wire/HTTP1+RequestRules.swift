@@ -65,25 +65,12 @@ extension HTTP1 {
         }
         if let length = fields.first(.contentLength) {
             if fields.repeats(.contentLength) { throw .badRequest("more than one Content-Length") }
-            guard let count = decimal(bytes, length.valueRange) else { throw .badRequest("malformed Content-Length") }
+            guard let count = HTTPSpan.decimal(bytes.extracting(length.valueRange)) else {
+                throw .badRequest("malformed Content-Length")
+            }
             return .length(count)
         }
         return .none
-    }
-
-    /// `1*DIGIT`, at most 2^63 - 1.
-    private static func decimal(_ bytes: borrowing Span<UInt8>, _ range: Range<Int>) -> UInt64? {
-        if range.isEmpty { return nil }
-        var value: UInt64 = 0
-        for at in range {
-            let digit = bytes[at] &- 0x30
-            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
-            guard digit < 10, !overflow else { return nil }
-            let (sum, carry) = product.addingReportingOverflow(UInt64(digit))
-            guard !carry, sum <= UInt64(Int64.max) else { return nil }
-            value = sum
-        }
-        return value
     }
 
     /// The fields of an opening handshake (RFC 6455 section 4.2.1); what version it asks for is the peer's affair.

@@ -21,7 +21,8 @@ public enum HTTP1 {
         return end
     }
 
-    /// Finds name and value of every line and puts them into the table.
+    /// Finds name and value of every line and puts them into the table. Until `nameLines` knows better a name is
+    /// `.other` when it consists of letters, digits and `-`, and `.underscore` when of anything else.
     private static func readLines(
         _ bytes: borrowing Span<UInt8>, _ scan: inout HeadScan, _ fields: HeadFields, _ limits: HeadLimits
     ) throws(HeadDefect) -> Int? {
@@ -35,12 +36,17 @@ public enum HTTP1 {
         }
         if scan.checked > at, try !completesLine(bytes, at, &scan) { return nil }
         while at < count {
-            let colon = ByteSearch.first(.colonOrControl, bytes, at, count)
-            if colon == at, bytes[at] == Byte.cr {
-                guard at &+ 1 < count else { break }
-                guard bytes[at &+ 1] == Byte.lf else { throw .badRequest("CR without LF") }
-                if lines > limits.fields { throw .tooManyFields }
-                return at &+ 2
+            var colon = ByteSearch.first(.notPlainName, bytes, at, count)
+            var name = FieldName.other
+            if !bytes.has(UInt8(ascii: ":"), at: colon) {
+                if colon == at, bytes[at] == Byte.cr {
+                    guard at &+ 1 < count else { break }
+                    guard bytes[at &+ 1] == Byte.lf else { throw .badRequest("CR without LF") }
+                    if lines > limits.fields { throw .tooManyFields }
+                    return at &+ 2
+                }
+                colon = ByteSearch.first(.colonOrControl, bytes, colon, count)
+                name = .underscore
             }
             var value = min(colon &+ 1, count)
             if bytes.has(Byte.space, at: value) { value &+= 1 }
@@ -62,7 +68,7 @@ public enum HTTP1 {
                     HeadField(
                         start: UInt32(truncatingIfNeeded: at), valueStart: UInt32(truncatingIfNeeded: value),
                         valueEnd: UInt32(truncatingIfNeeded: stop), end: UInt32(truncatingIfNeeded: next),
-                        nameLength: UInt16(clamping: colon &- at), name: .other))
+                        nameLength: UInt16(clamping: colon &- at), name: name))
                 stored &+= 1
             } else if lines > HeadLimits.farTooMany {
                 throw .farTooManyFields
@@ -81,7 +87,12 @@ public enum HTTP1 {
         for index in 0..<fields.count {
             let line = fields[index]
             let start = Int(line.start)
-            guard let name = FieldName.beforeColon(bytes, start, start &+ Int(line.nameLength)) else {
+            let end = start &+ Int(line.nameLength)
+            let isPlain = line.name == .other
+            // The greatest length stands for any that the table cannot hold.
+            guard line.nameLength < .max,
+                let name = isPlain ? FieldName.plain(bytes, start, end) : FieldName.odd(bytes, start, end)
+            else {
                 throw .badRequest("field name is not a token")
             }
             if name == .cookie { scan.cookieBytes &+= line.lineRange.count }

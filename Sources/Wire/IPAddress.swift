@@ -83,8 +83,9 @@ extension IPAddress {
                 guard end == bytes.count, let tail = parseIPv4(part) else { return nil }
                 groups += [UInt16(truncatingIfNeeded: tail >> 16), UInt16(truncatingIfNeeded: tail)]
             } else {
-                guard (1...4).contains(part.count),
-                    let group = UInt16(String(decoding: part, as: UTF8.self), radix: 16), part.first != 0x2b
+                // The standard library would take signs: `-0` for one.
+                guard (1...4).contains(part.count), part.allSatisfy({ Byte.hex($0) != nil }),
+                    let group = UInt16(String(decoding: part, as: UTF8.self), radix: 16)
                 else { return nil }
                 groups.append(group)
             }
@@ -145,7 +146,9 @@ public struct CIDR: Sendable, Hashable, CustomStringConvertible {
         guard let address = IPAddress(parts[0]) else { return nil }
         let width = address.isIPv4 ? 32 : 128
         if parts.count == 2 {
-            guard let bits = Int(parts[1]), (0...width).contains(bits), parts[1].utf8.first != 0x2b else { return nil }
+            guard parts[1].utf8.allSatisfy(Byte.isDigit), let bits = Int(parts[1]), (0...width).contains(bits) else {
+                return nil
+            }
             self.bits = bits
         } else {
             bits = width

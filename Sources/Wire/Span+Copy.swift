@@ -10,14 +10,3 @@ extension Span where Element == UInt8 {
     /// The bytes as text, repaired where they are not UTF-8. Not for the data path.
     public borrowing func text() -> String { String(decoding: copied(), as: UTF8.self) }
 }
-
-extension ByteBuffer {
-    /// Appends `bytes` with the letters A to Z made small.
-    public mutating func append(lowercasing bytes: borrowing Span<UInt8>) {
-        reserve(bytes.count)
-        for index in 0..<bytes.count {
-            let byte = bytes[index]
-            append(byte &- 0x41 < 26 ? byte | 0x20 : byte)
-        }
-    }
-}

@@ -5,6 +5,9 @@ enum Word {
     /// Makes ASCII letters lower-case; other bytes change too, so compare only with what a token may hold.
     static let lower: UInt64 = 0x2020_2020_2020_2020
 
+    /// The case bit's upper neighbour.
+    static let upper: UInt64 = 0x4040_4040_4040_4040
+
     /// The eight bytes at `at`; bounds are checked.
     @inline(__always)
     static func load(_ bytes: borrowing Span<UInt8>, _ at: Int) -> UInt64 {

@@ -148,6 +148,15 @@ import Wire
         #expect(try client.response().status == 408)
     }
 
+    @Test func timesOutAStalledBody() throws {
+        var limits = LocalLimits()
+        limits.stallMs = 50
+        let server = try TestServer(limits: limits)
+        let client = try server.client()
+        try client.send("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        #expect(try client.response().status == 408)
+    }
+
     @Test func stopEndsConnections() throws {
         let server = try TestServer()
         let client = try server.client()

@@ -46,6 +46,18 @@ import Testing
         #expect(try client.isAtEnd())
     }
 
+    @Test func saysWhyAMessageIsTooLargeThoughItIsStillComing() throws {
+        var limits = LocalLimits()
+        limits.messageBytes = 1000
+        let server = try TestServer(limits: limits)
+        let client = try server.client()
+        try client.upgrade("/socket")
+        try client.sendFrame(0x82, [UInt8](repeating: 1, count: 400_000))
+        let close = try client.frame()
+        #expect(close.payload == [0x03, 0xf1])
+        #expect(try client.isAtEnd())
+    }
+
     /// What is sent, and the close code that answers it (RFC 6455 section 7.4.1).
     @Test(
         arguments: [

@@ -142,7 +142,7 @@ struct ByteSearchTests {
     private static func isHit(_ kind: ByteSearch.Kind, _ byte: UInt8) -> Bool {
         switch kind {
         case .control: byte < 0x20 || byte == 0x7f
-        case .colonOrControl: byte < 0x20 || byte == 0x3a
+        case .colonOrControl: byte < 0x20 || byte == 0x3a || byte == 0x7f
         case .notTarget: byte <= 0x20 || byte >= 0x7f || byte == 0x23
         case .notPlainName: !Byte.isLetter(byte) && !Byte.isDigit(byte) && byte != 0x2d
         case .byte(let wanted): byte == wanted

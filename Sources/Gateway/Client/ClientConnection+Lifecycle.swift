@@ -7,6 +7,8 @@ import Wire
 extension ClientConnection {
     /// Ends what the snapshot no longer allows.
     func endIfStale() {
+        // Which vmids there may be is a setting of the snapshot's.
+        knownAuthority.removeAll()
         if phase == .open { exchange.endIfStale() }
     }
 

@@ -46,6 +46,9 @@ final class ClientConnection: EventSource {
     var exchange: Exchange!
     /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
     var remembered: RememberedSession?
+    /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
+    var knownAuthority = ByteBuffer()
+    var knownVMID: UInt32 = 0
     /// Close after the answer under way.
     var closesAfterAnswer = false
     var idleSinceMs: UInt64
@@ -149,7 +152,7 @@ final class ClientConnection: EventSource {
 
     /// Reads what has arrived into `inbound`. Whether something came; at an end or failure the connection is dealt with.
     func readMore(limit: Int = .max) -> Bool {
-        switch stream.read(into: &inbound, limit: limit, worker.blocks) {
+        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), worker.blocks) {
         case .bytes:
             return keepsUpdateRate()
         case .blocked:

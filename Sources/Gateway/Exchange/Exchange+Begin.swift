@@ -27,9 +27,9 @@ extension Exchange {
         body = RequestBody(head.framing, (framing.chunkExtension, framing.extensions))
         let facts = RequestFacts(head, bytes, fields)
         self.facts = facts
-        if worker.snapshot.settings.logsAccess { record.note(head, bytes) }
+        record.note(head, bytes)
         do throws(GatewayFailure) {
-            vmid = try identifyVM(head, bytes, in: worker.snapshot.settings.domain)
+            vmid = try vmidOfHost(head, bytes)
             if !client.isSecure { return .redirectToHTTPS }
             record.vmid = vmid
             if let plan = try gatewayEndpoint(head, bytes, fields, facts) { return plan }
@@ -48,14 +48,28 @@ extension Exchange {
                 Crypto.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
             }
             outgoing.reserve(head.byteCount + 512, from: worker.blocks)
-            try rewriteRequest(
-                head, bytes, fields,
-                ForwardedFacts(client: client.peer.address, id: record.id, defaultPort: 443), into: &outgoing)
+            try record.host.withReadable { host throws(GatewayFailure) in
+                try rewriteRequest(
+                    head, bytes, fields,
+                    ForwardedFacts(client: client.peer.address, id: record.id, defaultPort: 443), host: host,
+                    into: &outgoing)
+            }
             identity.session.touch(now: worker.loop.epochSeconds)
             return .forward
         } catch {
             return .fail(error)
         }
+    }
+
+    /// The vmid that the Host names; looked up only when the Host is not the one that this connection named before.
+    private func vmidOfHost(_ head: RequestHead, _ bytes: borrowing Span<UInt8>) throws(GatewayFailure) -> UInt32 {
+        let authority = bytes.extracting(head.authorityRange)
+        if client.knownAuthority.withReadable({ HTTPSpan.equal($0, authority) }) { return client.knownVMID }
+        let vmid = try identifyVM(head, bytes, in: worker.snapshot.settings.domain)
+        client.knownAuthority.removeAll()
+        client.knownAuthority.append(authority)
+        client.knownVMID = vmid
+        return vmid
     }
 
     /// Does what `begin` decided.

@@ -7,8 +7,8 @@ struct RequestID: Sendable, Equatable {
     let low: UInt64
 
     func append(to buffer: inout ByteBuffer) {
-        buffer.append(hex: high, digits: 16)
-        buffer.append(hex: low, digits: 16)
+        buffer.append(hex16: high)
+        buffer.append(hex16: low)
     }
 }
 

@@ -110,7 +110,10 @@ extension Exchange {
             if refusal.isBadSignature { client.penalise(.badSignature) }
             throw .unauthorized(refusal == .expired ? .expired : .none)
         }
-        if worker.shared.spent.isSpent(claims.tokenID) { throw .unauthorized(.none) }
+        let spent = worker.shared.spent
+        if spent.isSpent(claims.tokenID) || spent.predatesRecord(issuedAt: claims.issuedAt) {
+            throw .unauthorized(.none)
+        }
         let routed = snapshot.routes.route(for: vmid)?.generation
         if let generation = claims.generation, let routed, generation != routed { throw .unauthorized(.revoked) }
         let sealed = SealedSession(

@@ -10,18 +10,17 @@ struct ForwardedFacts {
 }
 
 /// Renders the request for the container: the client's fields byte for byte, less what section 6 of the contract
-/// removes, plus what it sets.
+/// removes, plus what it sets. `host` is the Host in lower case.
 func rewriteRequest(
     _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: ForwardedFacts,
-    into out: inout ByteBuffer
+    host: borrowing Span<UInt8>, into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     let nominated = try NominatedFields(bytes, fields)
     out.append(bytes, head.methodRange)
     out.append(UInt8(ascii: " "))
     appendTarget(head, bytes, into: &out)
     out.append(" HTTP/1.1\r\nHost: ")
-    let host = bytes.extracting(head.authorityRange)
-    out.append(lowercasing: host)
+    out.append(host)
     out.append("\r\n")
 
     // Fields that stay are contiguous lines more often than not: each run is copied at once.
@@ -65,7 +64,7 @@ func rewriteRequest(
     out.append("X-Forwarded-For: ")
     out.append(address: facts.client)
     out.append("\r\nX-Forwarded-Host: ")
-    out.append(lowercasing: host)
+    out.append(host)
     out.append("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: ")
     appendPort(of: host, default: facts.defaultPort, into: &out)
     out.append("\r\nX-Request-Id: ")
@@ -115,6 +114,14 @@ struct NominatedFields {
 
     /// Reads the `Connection` fields; more than 64 members is no honest client.
     init(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) throws(GatewayFailure) {
+        guard let first = fields.first(.connection) else {
+            isEmpty = true
+            return
+        }
+        if !fields.repeats(.connection), HTTPSpan.equalsIgnoringCase(bytes.extracting(first.valueRange), "keep-alive") {
+            isEmpty = true
+            return
+        }
         var foreign = false
         var count = 0
         for index in 0..<fields.count where fields[index].name == .connection {

@@ -131,7 +131,7 @@ final class UpstreamConnection: EventSource {
 
     /// Reads what has come into `inbound`.
     func read() -> ReadOutcome {
-        let outcome = stream.read(into: &inbound, worker.blocks)
+        let outcome = stream.read(into: &inbound, limit: worker.readLimit, worker.blocks)
         if case .bytes = outcome { reply.receivedAny = true }
         return outcome
     }

@@ -67,6 +67,10 @@ public final class Worker {
 
     var nowMs: UInt64 { loop.nowMs }
 
+    /// What one read may bring at most: four times `limits.buffer` while the reader keeps up, so that bulk goes out in
+    /// few calls. A stream whose reader lags asks for little again, and is not read while bytes wait (`isBlocked`).
+    var readLimit: Int { max(4096, limits.buffer * 4) }
+
     // MARK: Connections
 
     var clientCount: Int { clients.count }

@@ -61,13 +61,14 @@ let package = Package(
         library(
             "Gateway", ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"],
             settings: dataPath),
+        library("MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
         library("LocalServer", ["Reactor", "Wire"]),
         library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
         library(
             "Supervisor",
             [
-                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
-                "TLS", "Wire",
+                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe", "Reactor",
+                "Routing", "TLS", "Wire",
             ]),
         .executableTarget(
             name: "zlh-edge",
@@ -86,6 +87,7 @@ let package = Package(
         tests(of: "Reactor", ["CLinux"]),
         tests(of: "TLS", ["Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
+        tests(of: "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
         tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]
 )

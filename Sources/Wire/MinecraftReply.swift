@@ -84,8 +84,8 @@ public enum MinecraftReply {
                 out.append(byte)
             case 0x0a: out.append("\\n")
             case 0..<0x20:
-                out.append("\\u")
-                out.append(hex: UInt64(byte), digits: 4)
+                out.append(byte < 0x10 ? "\\u000" : "\\u001")
+                out.append(hex: UInt64(byte & 15))
             default: out.append(byte)
             }
         }

@@ -35,6 +35,9 @@ int zlh_connect(uint64_t high, uint64_t low, uint16_t port);
 // The local port of a socket, or -errno.
 int zlh_local_port(int fd);
 
+// The local address of a TCP socket as 16 bytes (IPv4 mapped) and port: 0 or -errno.
+int zlh_local_address(int fd, uint64_t *high, uint64_t *low, uint16_t *port);
+
 // TCP_NODELAY, keep-alive after 60 s, TCP_USER_TIMEOUT 2 min (finds the dead). Failures are of no consequence.
 void zlh_tune_tcp(int fd);
 

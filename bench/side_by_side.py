@@ -8,6 +8,7 @@ figure to trust is the ratio to ours within a round, of which the median is prin
 """
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -42,7 +43,7 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int, process: subprocess.Popen, log: pathlib.Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + Peer.patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
@@ -63,8 +64,13 @@ def cpu_us(pid: int) -> int:
 class Peer:
     """One program under test. `headers` are sent with every request."""
 
+    # What another script wants to be run instead of `command`, and seconds that starting may take then.
+    wrap = staticmethod(lambda name, folder, command: command)
+    patience = 10
+
     def __init__(self, name: str, folder: pathlib.Path, command: list[str], port: int, headers: dict[str, str]):
-        self.name, self.port, self.headers = name, port, headers
+        self.name, self.folder, self.port, self.headers = name, folder, port, headers
+        command = Peer.wrap(name, folder, command)
         log = folder / f"{name}.log"
         with open(log, "wb") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
@@ -83,6 +89,7 @@ def stop_all() -> None:
             process.wait(5)
         except subprocess.TimeoutExpired:
             process.kill()
+    RUNNING.clear()
 
 
 def nginx_command(folder: pathlib.Path, name: str, http: str) -> list[str]:
@@ -125,6 +132,12 @@ server {{
         proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Forwarded-Proto https; proxy_max_temp_file_size 0;
     }}
+    location /ws {{
+        proxy_pass http://backend; proxy_http_version 1.1; proxy_read_timeout 300s;
+        proxy_set_header Connection "upgrade"; proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto https;
+    }}
 }}"""), port, {})
 
 
@@ -143,6 +156,7 @@ defaults
     timeout connect 3s
     timeout client 300s
     timeout server 300s
+    timeout tunnel 1h
     http-reuse always
     option forwardfor
 frontend https
@@ -190,8 +204,8 @@ limits: {{ exempt: [127.0.0.0/8], upstream: {{ per_vmid: 512, queue: 4096 }} }}
     return peer
 
 
-def drive(work: str, peer: Peer, headers: dict[str, str], seconds: int) -> tuple[float, float, float]:
-    """One round: units a second, CPU µs a unit, and how busy the process kept a CPU (0 to 1)."""
+def drive(work: str, peer: Peer, headers: dict[str, str], seconds: int) -> "Round":
+    """One round of the load that the driver of `work` makes."""
     path, _, tool = WORKS[work]
     url = f"https://127.0.0.1:{peer.port}/{path}"
     host = f"{HOST}:{peer.port}"
@@ -224,8 +238,21 @@ def usable(binary: str) -> bool:
         return False
 
 
-def show(work: str, peers: list[Peer], results: dict[str, list[tuple[float, float, float]]]) -> None:
-    unit = WORKS[work][1]
+# One round's outcome: units a second, CPU µs a unit, and how busy the process kept a CPU (0 to 1).
+Round = tuple[float, float, float]
+
+
+def take_turns(peers: list[Peer], rounds: int, one_round) -> dict[str, list[Round]]:
+    """Lets `one_round(peer)` measure each peer so many times, beginning with another one each time."""
+    results: dict[str, list[Round]] = {peer.name: [] for peer in peers}
+    for number in range(rounds):
+        shift = number % len(peers)
+        for peer in peers[shift:] + peers[:shift]:
+            results[peer.name].append(one_round(peer))
+    return results
+
+
+def show(work: str, unit: str, peers: list[Peer], results: dict[str, list[Round]]) -> None:
     reference = peers[-1].name
     print(f"\n{work}: medians of {len(results[reference])} rounds")
     print(f"{'':10}{unit + 's/s':>14}{'CPU µs/' + unit:>20}{'busy':>8}{'CPU ÷ ' + reference:>18}{'min … max':>16}")
@@ -237,19 +264,22 @@ def show(work: str, peers: list[Peer], results: dict[str, list[tuple[float, floa
         print(f"{peer.name:10}{rate:14.0f}{cost:20.1f}{busy:8.0%}{statistics.median(ratios):18.3f}{span:>16}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", choices=WORKS, default="keepalive")
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The options that every script here takes, as `make bench` gives all of them the same."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4, help="of one round of one peer")
     parser.add_argument("--binary", default=str(ROOT / ".build/release/zlh-edge"))
     parser.add_argument("--peers", default="nginx,haproxy,zlh-edge", help="which of them, the last is the reference")
     parser.add_argument("--json", type=pathlib.Path, help="also write every round to this file")
-    options = parser.parse_args()
+    return parser
 
+
+@contextlib.contextmanager
+def running(options: argparse.Namespace, *tools: str, backend=start_backend):
+    """The peers that `options` ask for, started on a backend of their own; ends them and tidies up afterwards."""
     wanted = options.peers.split(",")
-    tool = WORKS[options.work][2][0]
-    missing = [name for name in {*wanted, "nginx", tool} - {"zlh-edge"} if not shutil.which(name)]
+    missing = [name for name in {*wanted, "nginx", *tools} - {"zlh-edge"} if not shutil.which(name)]
     if missing:
         raise SystemExit(f"not installed: {' '.join(sorted(missing))} (make bench installs them)")
     if "zlh-edge" in wanted and not usable(options.binary):
@@ -261,22 +291,27 @@ def main() -> None:
                 "zlh-edge": lambda folder, backend: start_edge(folder, backend, options.binary)}
     try:
         subprocess.run([ROOT / "certs/make-dev-certs.sh", DOMAIN, folder], check=True, stdout=subprocess.DEVNULL)
-        backend = start_backend(folder)
-        peers = [starters[name](folder, backend) for name in wanted]
-        headers = peers[-1].headers
-        results: dict[str, list[tuple[float, float, float]]] = {peer.name: [] for peer in peers}
-        for peer in peers:
-            drive(options.work, peer, headers, 1)
-        for number in range(options.rounds):
-            shift = number % len(peers)
-            for peer in peers[shift:] + peers[:shift]:
-                results[peer.name].append(drive(options.work, peer, headers, options.seconds))
-        show(options.work, peers, results)
-        if options.json:
-            options.json.write_text(json.dumps({"work": options.work, "rounds": results}, indent=2) + "\n")
+        port = backend(folder)
+        yield [starters[name](folder, port) for name in wanted]
     finally:
         stop_all()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--work", choices=WORKS, default="keepalive")
+    options = parser.parse_args()
+    work = options.work
+    _, unit, tool = WORKS[work]
+    with running(options, tool[0]) as peers:
+        headers = peers[-1].headers
+        for peer in peers:
+            drive(work, peer, headers, 1)
+        results = take_turns(peers, options.rounds, lambda peer: drive(work, peer, headers, options.seconds))
+        show(work, unit, peers, results)
+        if options.json:
+            options.json.write_text(json.dumps({"work": work, "rounds": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -149,8 +149,8 @@ extension EdgeConfig {
         launch.seconds("skew", &ide.launch.skew, 0...600)
         launch.finish()
         var session = section.section("session")
-        session.seconds("absolute", &ide.session.absolute, 60...366 * 86_400)
-        session.seconds("idle", &ide.session.idle, 60...366 * 86_400)
+        session.seconds("absolute", &ide.session.absolute, 1...366 * 86_400)
+        session.seconds("idle", &ide.session.idle, 1...366 * 86_400)
         session.finish()
         if ide.session.idle > ide.session.absolute, let node = session.node("idle") {
             section.reading.warning(node, "\"ide.session.idle\" is longer than \"absolute\" and has no effect")

@@ -23,8 +23,8 @@ extension LimitSettings {
 
     private mutating func readHTTP(_ limits: inout Section) {
         var section = limits.section("headers")
-        section.size("bytes", &headers.bytes, 1 << 10...1 << 20)
-        section.integer("fields", &headers.fields, 8...1000)
+        section.size("bytes", &headers.bytes, 128...1 << 20)
+        section.integer("fields", &headers.fields, 1...1000)
         section.milliseconds("timeout", &headers.timeoutMs)
         section.finish()
 
@@ -58,8 +58,8 @@ extension LimitSettings {
         var section = limits.section("upstream")
         section.milliseconds("connect", &upstream.connectMs)
         section.milliseconds("response", &upstream.responseMs)
-        section.size("head", &upstream.head, 1 << 10...1 << 20)
-        section.integer("fields", &upstream.fields, 8...1000)
+        section.size("head", &upstream.head, 128...1 << 20)
+        section.integer("fields", &upstream.fields, 1...1000)
         section.integer("interim", &upstream.interim, 0...1000)
         section.milliseconds("idle", &upstream.idleMs, 0...Section.longestMs)
         section.integer("per_vmid", &upstream.perVMID, 1...65_536)
@@ -77,7 +77,7 @@ extension LimitSettings {
         var section = limits.section("source")
         section.integer("ipv4", &source.ipv4, 8...32)
         section.integer("ipv6", &source.ipv6, 16...128)
-        section.integer("tracked", &source.tracked, 1024...16 << 20)
+        section.integer("tracked", &source.tracked, 16...16 << 20)
         section.finish()
 
         section = limits.section("https")

@@ -130,7 +130,8 @@ public final class TLSSession {
     /// Why a call moved nothing. Told by the connection's own state and not by OpenSSL's error queue, which belongs to
     /// the thread: so nothing need be cleared before each call, and what others left there misleads nobody.
     private func classify() -> TLSOutcome {
-        if unsafe wire.pointee.error == 0 && wire.pointee.ended == 0 && SSL_want(ssl) == SSL_READING {
+        // A handshake that failed still claims to want bytes; one that waits has just asked the wire in vain.
+        if unsafe SSL_want(ssl) == SSL_READING && BIO_test_flags(SSL_get_rbio(ssl), BIO_FLAGS_READ) != 0 {
             return .wouldBlock
         }
         defer { ERR_clear_error() }

@@ -7,7 +7,7 @@ public struct DevDomain: Sendable {
         case vmid(UInt32, port: UInt16?)
         /// A well-formed host that is not a container's: 421.
         case elsewhere
-        /// Not `host[:port]` with a host of letters, digits, hyphens and dots, or an IPv6 literal: 400.
+        /// Not `host[:port]` with a host of letters, digits, hyphens, underscores and dots, or an IPv6 literal: 400.
         case malformed
     }
 
@@ -18,7 +18,7 @@ public struct DevDomain: Sendable {
     public init?(_ domain: String, vmids: ClosedRange<UInt32>) {
         let bytes = Array(domain.utf8)
         guard let host = Self.host(bytes.span), host.count == bytes.count,
-            !bytes.contains(where: { $0 != Byte.lowered($0) })
+            !bytes.contains(where: { $0 != Byte.lowered($0) || $0 == UInt8(ascii: "_") })
         else { return nil }
         self.domain = bytes
         self.vmids = vmids
@@ -86,8 +86,8 @@ public struct DevDomain: Sendable {
         return isLiteral || host(bytes.extracting(0..<colon)) != nil
     }
 
-    /// The host without one trailing dot; nil unless every label is LDH and 1 to 63 bytes, 253 in all (RFC 1123
-    /// section 2.1, RFC 1035 section 2.3.4).
+    /// The host without one trailing dot; nil unless every label is LDH or `_`, which names in the DNS may have though
+    /// hosts should not, and 1 to 63 bytes, 253 in all (RFC 1123 section 2.1, RFC 1035 section 2.3.4).
     private static func host(_ bytes: borrowing Span<UInt8>) -> Range<Int>? {
         var end = bytes.count
         if end > 0, bytes[end &- 1] == UInt8(ascii: ".") { end &-= 1 }
@@ -99,7 +99,8 @@ public struct DevDomain: Sendable {
                 guard label > 0 else { return nil }
                 label = 0
             } else {
-                guard Byte.isLetter(byte) || Byte.isDigit(byte) || byte == UInt8(ascii: "-") else { return nil }
+                guard Byte.isLetter(byte) || Byte.isDigit(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+                else { return nil }
                 label &+= 1
                 guard label <= 63 else { return nil }
             }

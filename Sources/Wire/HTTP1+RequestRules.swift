@@ -19,10 +19,14 @@ extension HTTP1 {
                 && HTTPSpan.equalsIgnoringCase(bytes.extracting(expect.valueRange), "100-continue")
         }
         if fields.contains(.upgrade) {
-            head.isWebSocketUpgrade =
+            let isHandshake =
                 head.method == .get && head.minorVersion == 1 && connection.upgrade
-                && !fields.contains(.contentLength) && !fields.contains(.transferEncoding)
                 && isWebSocketHandshake(bytes, fields)
+            // Bytes between a handshake and its 101 are read by one side as a body and by the other as frames.
+            if isHandshake, head.framing != .none, head.framing != .length(0) {
+                throw .badRequest("a WebSocket handshake with a body")
+            }
+            head.isWebSocketUpgrade = isHandshake && head.framing == .none
             head.hasOtherUpgrade = !head.isWebSocketUpgrade
         }
     }

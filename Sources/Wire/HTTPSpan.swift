@@ -30,6 +30,14 @@ public enum HTTPSpan {
         return true
     }
 
+    /// Whether `a` holds the bytes of `b` with its ASCII letters in lower case.
+    public static func equal(_ a: borrowing Span<UInt8>, lowercasing b: borrowing Span<UInt8>) -> Bool {
+        let count = a.count
+        guard count == b.count else { return false }
+        for at in 0..<count where a[at] != Byte.lowered(b[at]) { return false }
+        return true
+    }
+
     /// Whether `bytes` are those of the literal but for the case of ASCII letters.
     public static func equalsIgnoringCase(_ bytes: borrowing Span<UInt8>, _ text: StaticString) -> Bool {
         bytes.count == text.utf8CodeUnitCount && hasPrefixIgnoringCase(bytes, text)

@@ -3,15 +3,14 @@ public enum PercentCoding {
     /// Appends `bytes` with everything but unreserved characters encoded.
     public static func encode(_ bytes: borrowing Span<UInt8>, into output: inout ByteBuffer) {
         for at in 0..<bytes.count {
-            let byte = bytes[at]
-            if isUnreserved(byte) {
-                output.append(byte)
-            } else {
-                output.append(UInt8(ascii: "%"))
-                output.append(digit(byte >> 4))
-                output.append(digit(byte & 15))
-            }
+            append(bytes[at], encoded: !isUnreserved(bytes[at]), to: &output)
         }
+    }
+
+    /// Appends a path and query as a `Location` may hold them: only what may not stand in a URI at all is encoded, as a
+    /// browser would (RFC 3986 appendix A): spaces, controls, and all that is not ASCII.
+    public static func encodeTarget(_ bytes: borrowing Span<UInt8>, into output: inout ByteBuffer) {
+        for at in 0..<bytes.count { append(bytes[at], encoded: bytes[at] <= 0x20 || bytes[at] >= 0x7f, to: &output) }
     }
 
     /// Appends `bytes` decoded; false, and nothing appended, when a `%` is not followed by two hexadecimal digits.
@@ -36,6 +35,13 @@ public enum PercentCoding {
             }
         }
         return true
+    }
+
+    private static func append(_ byte: UInt8, encoded: Bool, to output: inout ByteBuffer) {
+        guard encoded else { return output.append(byte) }
+        output.append(UInt8(ascii: "%"))
+        output.append(digit(byte >> 4))
+        output.append(digit(byte & 15))
     }
 
     private static func isUnreserved(_ byte: UInt8) -> Bool {

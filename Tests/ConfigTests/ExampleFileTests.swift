@@ -1,4 +1,5 @@
 import Config
+import Limits
 import Routing
 import Testing
 import Wire

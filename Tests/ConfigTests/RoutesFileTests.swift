@@ -1,5 +1,6 @@
 import Config
 import Glibc
+import Limits
 import Routing
 import Testing
 

@@ -76,7 +76,7 @@ def make_gateway(tmp_path, authority):
 @pytest.fixture(autouse=True)
 def still_running(request):
     """A test that ends the shared gateway has found a crash."""
+    gateway = request.getfixturevalue("gw") if "gw" in request.fixturenames else None
     yield
-    if "gw" in request.fixturenames:
-        gateway = request.getfixturevalue("gw")
+    if gateway and gateway.process:
         assert gateway.running(), f"the gateway died:\n{gateway.tail()}"

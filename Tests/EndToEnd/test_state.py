@@ -3,7 +3,7 @@
 import stat
 import time
 
-from harness.gateway import FETCH
+from harness.gateway import FETCH, run
 from harness.upstreams import replies
 
 
@@ -37,7 +37,8 @@ def test_spent_tokens_survive_a_restart(make_gateway):
 
 def test_unspent_tokens_from_before_a_restart_still_work(make_gateway):
     gw = make_gateway()
-    token = gw.token(1101, iat=int(time.time()) - 5)
+    token = gw.token(1101)
+    time.sleep(1.1)
     gw.restart()
     assert gw.redeem(1101, token).status == 303
 
@@ -62,15 +63,34 @@ def test_without_the_spent_file_older_tokens_are_refused(make_gateway):
 
 
 def test_a_broken_spent_file_is_no_way_to_replay(make_gateway):
+    """It names the file and what to do about it; once moved away it is missing, as above."""
     gw = make_gateway()
-    token = gw.token(1101, iat=int(time.time()) - 3)
+    token = gw.token(1101)
     assert gw.redeem(1101, token).status == 303
     gw.stop()
-    for path in spent_file(gw):
-        path.write_bytes(b"\xff" * 100)
+    (path,) = spent_file(gw)
+    path.write_bytes(b"\xff" * 100)
+    refused = run("run", config=gw.config_file)
+    assert refused.returncode == 78 and path.name in refused.stderr and "move it away" in refused.stderr, refused
+    path.rename(path.with_name("elsewhere"))
     time.sleep(1.1)
     gw.start()
     assert gw.redeem(1101, token).status == 403
+
+
+def test_a_damaged_line_of_the_spent_file_is_no_way_to_replay(make_gateway):
+    gw = make_gateway()
+    token = gw.token(1101)
+    assert gw.redeem(1101, token).status == 303
+    gw.stop()
+    (path,) = spent_file(gw)
+    head, *lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 1
+    path.write_bytes(head + b"\0" * (len(lines[0]) - 1) + b"\n")
+    time.sleep(1.1)
+    gw.start()
+    assert gw.redeem(1101, token).status == 403
+    assert gw.redeem(1101, gw.token(1101)).status == 303
 
 
 def test_logged_out_sessions_stay_out_after_a_restart(make_gateway):

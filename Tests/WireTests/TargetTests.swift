@@ -84,6 +84,18 @@ struct TargetTests {
         #expect(string(output) == "a%2Fb%3Fc%3Dd%26e%20f%2B~-._")
     }
 
+    @Test(
+        "a Location is ASCII and otherwise as it was",
+        arguments: [
+            ("/a%2f?b=c&d#e", "/a%2f?b=c&d#e"), ("/é x", "/%C3%A9%20x"), ("/\u{7f}\t", "/%7F%09"), ("", ""),
+        ])
+    func location(_ path: String, _ expected: String) {
+        let bytes = Array(path.utf8)
+        var output = ByteBuffer()
+        PercentCoding.encodeTarget(bytes.span, into: &output)
+        #expect(string(output) == expected)
+    }
+
     @Test("broken percent-encoding appends nothing", arguments: ["%", "a%", "a%4", "%4g", "%g4", "ab%%41", "a%4%41"])
     func broken(_ value: String) {
         let bytes = Array(value.utf8)

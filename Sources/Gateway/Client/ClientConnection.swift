@@ -49,6 +49,8 @@ final class ClientConnection: EventSource {
     /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
     var knownAuthority = ByteBuffer()
     var knownVMID: UInt32 = 0
+    /// What `renderForwarded` made for that Host.
+    var forwarded = ByteBuffer()
     /// Close after the answer under way.
     var closesAfterAnswer = false
     var idleSinceMs: UInt64
@@ -340,6 +342,13 @@ final class ClientConnection: EventSource {
         worker.metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
         countedIn = stream.bytesRead
         countedOut = stream.bytesWritten
+    }
+
+    /// Lets go of what only further requests would need: the connection is a tunnel from now on.
+    func forgetRequests() {
+        knownAuthority = ByteBuffer()
+        forwarded = ByteBuffer()
+        remembered = nil
     }
 
     func penalise(_ misdeed: Misdeed) {

@@ -96,7 +96,7 @@ extension Exchange {
             worker.metrics.launch(.waiting)
             throw .notYetRouted(until: claims.expires)
         }
-        var sealed = SealedSession(
+        let sealed = SealedSession(
             claims: claims, generation: route.generation, limits: snapshot.settings.session, now: now)
         if snapshot.revocations.covers(sealed) { throw refuseLaunch(.revoked) }
         switch worker.shared.spent.spend(
@@ -113,7 +113,6 @@ extension Exchange {
             return .redirect(to: target)
         }
         if sealed.absoluteEnd <= now { throw refuseLaunch(.expired) }
-        if claims.sessionID == nil { sealed.id = Crypto.randomID() }
         let session = worker.shared.sessions.admit(sealed, now: now)
         if session.ended != nil { throw refuseLaunch(.revoked) }
         session.touch(now: now)
@@ -122,7 +121,7 @@ extension Exchange {
         worker.metrics.launch(.ok)
         let mark = Self.generationMark(route)
         return .launched(
-            session, to: target, generationMark: mark, clearsSiteData: cookies.generation.map { $0 != mark } ?? false)
+            session, to: target, generationMark: mark, clearsSiteData: cookies.generation != mark)
     }
 
     private func refuseLaunch(_ refusal: LaunchRefusal) -> GatewayFailure {

@@ -144,7 +144,7 @@ extension Exchange {
             worker.refuse(.upstreamInterim, client.peer.address)
             throw .badGateway("It sent too many interim answers.")
         }
-        let passes = (head.status == 100 && expectsContinue) || head.status == 103
+        let passes = head.status == 100 || head.status == 103
         if passes && minorVersion >= 1 {
             try rewriteInterim(
                 head, bytes, worker.fields, id: record.id, sendsHSTS: false, into: &client.staged)

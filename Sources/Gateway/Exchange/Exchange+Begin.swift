@@ -48,11 +48,8 @@ extension Exchange {
                 Crypto.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
             }
             outgoing.reserve(head.byteCount + 512, from: worker.blocks)
-            try record.host.withReadable { host throws(GatewayFailure) in
-                try rewriteRequest(
-                    head, bytes, fields,
-                    ForwardedFacts(client: client.peer.address, id: record.id, defaultPort: 443), host: host,
-                    into: &outgoing)
+            try client.forwarded.withReadable { forwarded throws(GatewayFailure) in
+                try rewriteRequest(head, bytes, fields, forwarded: forwarded, id: record.id, into: &outgoing)
             }
             identity.session.touch(now: worker.loop.epochSeconds)
             return .forward
@@ -69,6 +66,10 @@ extension Exchange {
         client.knownAuthority.removeAll()
         client.knownAuthority.append(authority)
         client.knownVMID = vmid
+        client.forwarded.removeAll()
+        record.host.withReadable {
+            renderForwarded(client: client.peer.address, host: $0, defaultPort: 443, into: &client.forwarded)
+        }
         return vmid
     }
 

@@ -160,7 +160,7 @@ extension Exchange {
 
     private func appendLocation(_ path: [UInt8], to head: inout ByteBuffer) {
         head.append("Location: ")
-        head.append(path.span)
+        PercentCoding.encodeTarget(path.span, into: &head)
         head.append("\r\n")
     }
 

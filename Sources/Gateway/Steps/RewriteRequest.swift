@@ -1,26 +1,35 @@
 import Wire
 
-/// What a rewritten request carries besides the client's own fields.
-struct ForwardedFacts {
-    let client: IPAddress
-    /// The `X-Request-Id`.
-    let id: RequestID
-    /// The listener's own port when Host has none.
-    let defaultPort: UInt16
+/// Renders the fields that say to the container who asks and for what host: the same for every request of a connection
+/// with the same Host, so made once. It ends where the request's id goes. `host` is the Host in lower case,
+/// `defaultPort` the port that stands for none in it.
+func renderForwarded(
+    client: IPAddress, host: borrowing Span<UInt8>, defaultPort: UInt16, into out: inout ByteBuffer
+) {
+    out.append("Host: ")
+    out.append(host)
+    out.append("\r\nX-Forwarded-For: ")
+    out.append(address: client)
+    out.append("\r\nX-Forwarded-Host: ")
+    out.append(host)
+    out.append("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: ")
+    appendPort(of: host, default: defaultPort, into: &out)
+    out.append("\r\nX-Request-Id: ")
 }
 
 /// Renders the request for the container: the client's fields byte for byte, less what section 6 of the contract
-/// removes, plus what it sets. `host` is the Host in lower case.
+/// removes, plus what it sets, `forwarded` and `id`.
 func rewriteRequest(
-    _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: ForwardedFacts,
-    host: borrowing Span<UInt8>, into out: inout ByteBuffer
+    _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, forwarded: borrowing Span<UInt8>,
+    id: RequestID, into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     let nominated = try NominatedFields(bytes, fields)
     out.append(bytes, head.methodRange)
     out.append(UInt8(ascii: " "))
     appendTarget(head, bytes, into: &out)
-    out.append(" HTTP/1.1\r\nHost: ")
-    out.append(host)
+    out.append(" HTTP/1.1\r\n")
+    out.append(forwarded)
+    id.append(to: &out)
     out.append("\r\n")
 
     // Fields that stay are contiguous lines more often than not: each run is copied at once.
@@ -61,15 +70,7 @@ func rewriteRequest(
     } else if head.framing == .chunked {
         out.append("Transfer-Encoding: chunked\r\n")
     }
-    out.append("X-Forwarded-For: ")
-    out.append(address: facts.client)
-    out.append("\r\nX-Forwarded-Host: ")
-    out.append(host)
-    out.append("\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: ")
-    appendPort(of: host, default: facts.defaultPort, into: &out)
-    out.append("\r\nX-Request-Id: ")
-    facts.id.append(to: &out)
-    out.append("\r\n\r\n")
+    out.append("\r\n")
 }
 
 /// Origin form, the raw bytes of path and query as they came (RFC 9112 section 3.2.1).

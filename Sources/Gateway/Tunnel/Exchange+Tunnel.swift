@@ -18,6 +18,7 @@ extension Exchange {
         outgoing.removeAll()
         outgoing.recycle(into: worker.blocks)
         expectedAccept = ByteBuffer()
+        client.forgetRequests()
         worker.metrics.tunnelOpened(.websocket)
         finishRecord()
         logTunnelOpen()

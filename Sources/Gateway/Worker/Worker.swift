@@ -63,7 +63,10 @@ public final class Worker {
         return HeadFields(capacity: min(max(limits.headers.fields, limits.upstream.fields, 100) + 1, 65_535))
     }
 
-    var limits: LimitSettings { snapshot.settings.limits }
+    /// The bounds in force. Lent, not copied: the struct is large and holds an array.
+    var limits: LimitSettings {
+        _read { yield snapshot.settings.limits }
+    }
 
     var nowMs: UInt64 { loop.nowMs }
 

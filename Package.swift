@@ -67,7 +67,8 @@ let package = Package(
         library(
             "Supervisor",
             [
-                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe", "Reactor",
+                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe",
+                "Reactor",
                 "Routing", "TLS", "Wire",
             ]),
         .executableTarget(

@@ -16,7 +16,9 @@ extension PlayerConnection {
             refuseStatus(messages.limited.waiting(seconds), .limited, .minecraftConnects)
             return false
         }
-        guard let waitMs = worker.shared.sources.takeStatus(peer.address, nowMs: Int64(worker.nowMs)) else { return true }
+        guard let waitMs = worker.shared.sources.takeStatus(peer.address, nowMs: Int64(worker.nowMs)) else {
+            return true
+        }
         worker.metrics.refused(.minecraft, .minecraftStatus)
         refuseStatus(messages.limited.waiting(waitSeconds(waitMs)), .limited, .minecraftStatus)
         return false

@@ -96,7 +96,9 @@ struct StatusCache: Sendable {
     /// Forgets the oldest protocol when all places are taken by older answers than fresh ones.
     private mutating func makePlace(nowMs: UInt64) -> Bool {
         if entries.count < Self.protocols { return true }
-        let old = entries.filter { $0.value.fetchingMs == nil && elapsed($0.value.answer?.atMs ?? 0, nowMs) >= Self.freshMs }
+        let old = entries.filter {
+            $0.value.fetchingMs == nil && elapsed($0.value.answer?.atMs ?? 0, nowMs) >= Self.freshMs
+        }
         guard let oldest = old.min(by: { ($0.value.answer?.atMs ?? 0) < ($1.value.answer?.atMs ?? 0) }) else {
             return false
         }

@@ -34,7 +34,8 @@ private func opening(_ bytes: [UInt8]) -> Verdict {
         case .oldLogin: return Verdict(text: "complete old login")
         case .legacy(let ping):
             return Verdict(
-                text: "complete legacy \(ping.byteCount) \(ping.hostRange.map { text(bytes, $0) } ?? "-") \(ping.isBeta)")
+                text:
+                    "complete legacy \(ping.byteCount) \(ping.hostRange.map { text(bytes, $0) } ?? "-") \(ping.isBeta)")
         case .handshake(let found):
             return Verdict(
                 text: "complete \(found.protocolVersion) \(text(bytes, found.hostRange)) \(found.port) "
@@ -87,7 +88,8 @@ struct MinecraftOpeningTests {
         // Negative and too long hosts, an intent of 0, 4 and -1, bytes behind the intent.
         "0b 00 2f ff ff ff ff 0f 63 dd 01 00", "09 00 2f 7f 61 61 61 63 dd 01", "07 00 2f 00 63 dd 00 00",
         "06 00 2f 00 63 dd 00", "06 00 2f 00 63 dd 04", "0a 00 2f 00 63 dd ff ff ff ff 0f",
-        "07 00 2f 00 63 dd 01 00", "0d 0a 0d 0a 00 0d 0a 51", "50 52 4f 58 59 20", "fe 08 00", "fe 01 01", "fe 01 fa 01",
+        "07 00 2f 00 63 dd 01 00", "0d 0a 0d 0a 00 0d 0a 51", "50 52 4f 58 59 20", "fe 08 00", "fe 01 01",
+        "fe 01 fa 01",
         // A version that does not end.
         "0a 00 ff ff ff ff ff 01 00 00 00",
     ])
@@ -105,7 +107,8 @@ struct MinecraftOpeningTests {
     }
 
     @Test func legacy_pings() {
-        let host = "fe01fa000b004d0043007c00500069006e00670048006f007300740015 4a 0007 006d0063002e0074006500730074 000063dd"
+        let host =
+            "fe01fa000b004d0043007c00500069006e00670048006f007300740015 4a 0007 006d0063002e0074006500730074 000063dd"
         #expect(opening(hex(host)).text.hasPrefix("complete legacy"))
         #expect(opening(hex(host)).text.contains("\0m\0c\0.\0t\0e\0s\0t"))
         for (bytes, beta) in [("fe", true), ("fe01", false), ("fe01fa", false)] {
@@ -131,7 +134,8 @@ struct MinecraftOpeningTests {
             ("\0FML\0", .none), (String(repeating: "a", count: 253), .name(String(repeating: "a", count: 253))),
             (String(repeating: "a", count: 254), .none), (String(repeating: "a", count: 900), .none),
             ("a\0127.0.0.1\0069a79f444e94726a5befca90e38aaf5", .forged),
-            ("a\0127.0.0.1\0069a79f444e94726a5befca90e38aaf5\0[]", .forged), ("a\0\0x", .forged), ("a\0x\0\0\0", .name("a")),
+            ("a\0127.0.0.1\0069a79f444e94726a5befca90e38aaf5\0[]", .forged), ("a\0\0x", .forged),
+            ("a\0x\0\0\0", .name("a")),
         ]
         for (raw, expected) in cases {
             let bytes = [9, 9] + Array(raw.utf8)
@@ -160,7 +164,8 @@ struct MinecraftPacketTests {
         // 1.20.2 and later: name and UUID.
         #expect(login([23, 0, 5] + Array("Steve".utf8) + Array(repeating: 7, count: 16)).text == "complete Steve 24")
         // 1.19 with a key: much more behind the name.
-        #expect(login([0x87, 7, 0, 5] + Array("Steve".utf8) + Array(repeating: 7, count: 896)).text == "complete Steve 905")
+        #expect(
+            login([0x87, 7, 0, 5] + Array("Steve".utf8) + Array(repeating: 7, count: 896)).text == "complete Steve 905")
         // 16 characters of three bytes.
         #expect(login([50, 0, 48] + Array(String(repeating: "€", count: 16).utf8)).isComplete)
     }
@@ -176,7 +181,8 @@ struct MinecraftPacketTests {
     @Test func status_packets() {
         let cases: [(String, MinecraftStatusRequest)] = [
             ("01 00", .status(end: 2)), ("09 01 0102030405060708", .ping(payload: 2..<10)), ("01", .partial),
-            ("09 01 01", .partial), ("01 01", .malformed), ("02 00 00", .malformed), ("0a 01", .malformed), ("00", .malformed),
+            ("09 01 01", .partial), ("01 01", .malformed), ("02 00 00", .malformed), ("0a 01", .malformed),
+            ("00", .malformed),
             ("09 00", .malformed),
         ]
         for (bytes, expected) in cases { #expect(MinecraftStatusRequest.parse(hex(bytes).span, from: 0) == expected) }
@@ -212,10 +218,14 @@ struct MinecraftReplyTests {
         let json = MinecraftReply.component("Server is starting")
         #expect(json == #"{"text":"Server is starting"}"#)
         #expect(
-            bytes { MinecraftReply.appendLoginDisconnect(json: json, to: &$0) } == [0x1f, 0x00, 0x1d] + Array(json.utf8))
+            bytes { MinecraftReply.appendLoginDisconnect(json: json, to: &$0) } == [0x1f, 0x00, 0x1d] + Array(json.utf8)
+        )
         #expect(MinecraftReply.component("a\"\\\n\u{1}é") == #"{"text":"a\"\\\n\u0001é"}"#)
         let long = String(repeating: "x", count: 300)
-        #expect(Array(bytes { MinecraftReply.appendLoginDisconnect(json: long, to: &$0) }.prefix(5)) == [0xaf, 2, 0, 0xac, 2])
+        #expect(
+            Array(bytes { MinecraftReply.appendLoginDisconnect(json: long, to: &$0) }.prefix(5)) == [
+                0xaf, 2, 0, 0xac, 2,
+            ])
     }
 
     @Test func the_legacy_answer_to_the_byte() {
@@ -223,7 +233,8 @@ struct MinecraftReplyTests {
         let answer = bytes {
             MinecraftReply.appendLegacyStatus(ping, version: "26.1", motd: "ZLH", online: 0, maximum: 20, to: &$0)
         }
-        let expected = "ff0014 00a70031 0000 003100320037 0000 00320036002e0031 0000 005a004c0048 0000 0030 0000 00320030"
+        let expected =
+            "ff0014 00a70031 0000 003100320037 0000 00320036002e0031 0000 005a004c0048 0000 0030 0000 00320030"
         #expect(answer == hex(expected))
         let beta = MinecraftLegacyPing(byteCount: 1, hostRange: nil, isBeta: true)
         let old = bytes {
@@ -251,7 +262,8 @@ struct MinecraftReplyTests {
             #expect(ProxyHeader.parse(v2.span) == .complete(count: v2.count, source: from))
         }
         let seen = bytes {
-            ProxyHeader.appendV2(source: Endpoint("127.0.0.1:41536")!, destination: Endpoint("127.0.0.1:25701")!, to: &$0)
+            ProxyHeader.appendV2(
+                source: Endpoint("127.0.0.1:41536")!, destination: Endpoint("127.0.0.1:25701")!, to: &$0)
         }
         #expect(seen == hex("0d0a0d0a000d0a515549540a 21 11 000c 7f000001 7f000001 a240 6465"))
     }
@@ -261,7 +273,8 @@ struct MinecraftStatusTests {
     private func scan(_ json: String) -> MinecraftStatus? { MinecraftStatus(Array(json.utf8).span) }
 
     @Test func members_are_found_and_replaced() throws {
-        let json = #"{ "players":{"online":3,"max":20,"sample":[{"name":"protocol"}]},"#
+        let json =
+            #"{ "players":{"online":3,"max":20,"sample":[{"name":"protocol"}]},"#
             + #""description":{"text":"a\"}","extra":[{"text":"b"}]} ,"version":{"name":"Paper 1.21","protocol": 767},"x":[]}"#
         let bytes = Array(json.utf8)
         let status = try #require(scan(json))
@@ -285,7 +298,8 @@ struct MinecraftStatusTests {
     }
 
     @Test(arguments: [
-        "", "[]", "{", #"{"a"}"#, #"{"a":}"#, #"{"a":1"#, #"{"a":"\"#, #"{"a":{]"#, "{\"version\":{", "nul", #"{"a":1]"#,
+        "", "[]", "{", #"{"a"}"#, #"{"a":}"#, #"{"a":1"#, #"{"a":"\"#, #"{"a":{]"#, "{\"version\":{", "nul",
+        #"{"a":1]"#,
     ])
     func what_is_no_object(json: String) {
         #expect(scan(json) == nil)

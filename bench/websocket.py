@@ -110,9 +110,9 @@ def measure(peer: bench.Peer, clients: list[Client], work, seconds: float) -> be
 
 
 def memory_kib(pid: int) -> dict[str, int]:
-    """Resident, and with shared pages divided among those who share them (proc_pid_smaps(5))."""
+    """Resident memory, and how much of it is the process's own: not a file's (proc_pid_smaps(5))."""
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("Rss:", "Pss:"))}
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("Rss:", "Anonymous:"))}
 
 
 def idle(peer: bench.Peer, headers: dict[str, str], count: int, seconds: float) -> dict[str, float]:
@@ -132,9 +132,9 @@ def idle(peer: bench.Peer, headers: dict[str, str], count: int, seconds: float) 
 
 def show_idle(count: int, results: dict[str, dict[str, float]]) -> None:
     print(f"\nidle: KiB of process memory for each of {count} WebSockets")
-    print(f"{'':10}{'PSS':>10}{'RSS':>10}")
+    print(f"{'':10}{'anonymous':>12}{'resident':>12}")
     for name, kib in results.items():
-        print(f"{name:10}{kib['Pss']:10.1f}{kib['Rss']:10.1f}")
+        print(f"{name:10}{kib['Anonymous']:12.1f}{kib['Rss']:12.1f}")
 
 
 def allow_descriptors(count: int) -> None:

@@ -17,16 +17,20 @@ public final class SpentTokens: Sendable {
     }
 
     private let table: ExpiringTable
+    /// Tokens issued sooner may have been spent without the record's knowing.
+    private let beginning: Int64
 
     /// Opens the record in `directory` (nil: in memory only) or begins one at `startedAt`, seconds since 1970.
     public static func open(directory: String?, now: Int64, startedAt: Int64) throws(StateError) -> SpentTokens {
         // A record that does not exist yet begins when the process started, which is before any token it can see.
         let table = try ExpiringTable(directory: directory, name: "spent-tokens", beginning: startedAt, now: now)
-        return SpentTokens(table)
+        // Nobody knows which tokens the damaged lines spent: they are none that was issued from now on.
+        return SpentTokens(table, beginning: table.damagedLines > 0 ? max(startedAt, table.beginning) : table.beginning)
     }
 
-    private init(_ table: ExpiringTable) {
+    private init(_ table: ExpiringTable, beginning: Int64) {
         self.table = table
+        self.beginning = beginning
     }
 
     /// Spends a token for a session.
@@ -34,7 +38,7 @@ public final class SpentTokens: Sendable {
     ///   - expires: until when to remember it: `exp` plus the skew.
     ///   - issuedAt: its `iat`.
     public func spend(_ jti: String, sessionID: String, expires: Int64, issuedAt: Int64) -> Outcome {
-        if issuedAt < table.beginning { return .beforeStart }
+        if issuedAt < beginning { return .beforeStart }
         if let first = table.insert(jti, value: sessionID, expires: expires) { return .again(sessionID: first) }
         return .first
     }
@@ -46,7 +50,7 @@ public final class SpentTokens: Sendable {
     public func sessionID(of jti: String) -> String? { table.value(jti) }
 
     /// Whether a token of this `iat` may have been spent before the record began.
-    public func predatesRecord(issuedAt: Int64) -> Bool { issuedAt < table.beginning }
+    public func predatesRecord(issuedAt: Int64) -> Bool { issuedAt < beginning }
 
     /// Forgets what has expired and tidies the file. Waits for the disk: not on an event loop. Call it every second
     /// or so.

@@ -110,6 +110,13 @@ public final class Supervisor {
         ticker = CallbackSource()
         _ = try makeSnapshot()
         for warning in warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
+        if shared.spent.damagedLines > 0 {
+            logEvent(.warning, "state_damaged") {
+                $0.field("file", "spent-tokens")
+                $0.field("lines", shared.spent.damagedLines)
+                $0.field("message", "launch tokens issued before this start are refused")
+            }
+        }
         if geteuid() == 0 {
             logEvent(.warning, "warning") {
                 $0.field("message", "running as root: use a user of its own with CAP_NET_BIND_SERVICE")

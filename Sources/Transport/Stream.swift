@@ -67,6 +67,15 @@ public struct Stream: ~Copyable {
         return isDrained
     }
 
+    /// Whether nothing has come that was not read, no end either: what one who is to be used again must be like.
+    public var isQuiet: Bool {
+        if hasNothingToRead { return true }
+        if peerClosed { return false }
+        // The last read came back full, so that nobody knows.
+        if case .blocked = peek(atMost: 1, { _ in () }) { return true }
+        return false
+    }
+
     /// Whether the write side was shut down, or will be once the kernel has taken what is pending.
     public var isWriteShutdown: Bool { wantsShutdown }
 

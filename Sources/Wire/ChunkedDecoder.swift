@@ -27,6 +27,16 @@ public struct ChunkedDecoder: Sendable {
         case lineFeed, data, dataReturn, dataLineFeed, done
     }
 
+    /// Which bound of extensions a `.malformed` is about.
+    public enum Bound: Sendable {
+        /// What the extensions of one chunk may take.
+        case chunk
+        /// What those of a whole body may take.
+        case body
+    }
+
+    /// The bound that was exceeded; `nil` unless that is why the coding was refused.
+    public private(set) var exceeded: Bound?
     private var state = State.size
     private var digits: UInt8 = 0
     private var remaining: UInt64 = 0
@@ -111,7 +121,10 @@ public struct ChunkedDecoder: Sendable {
             state = .lineFeed
             return nil
         }
-        guard extensionLeft > 0, extensionsLeft > 0 else { return "chunk extensions too long" }
+        guard extensionLeft > 0, extensionsLeft > 0 else {
+            exceeded = extensionLeft > 0 ? .body : .chunk
+            return "chunk extensions too long"
+        }
         extensionLeft &-= 1
         extensionsLeft &-= 1
         if Byte.isControl(byte) { return "control byte in chunk extension" }

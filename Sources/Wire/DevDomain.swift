@@ -99,7 +99,8 @@ public struct DevDomain: Sendable {
                 guard label > 0 else { return nil }
                 label = 0
             } else {
-                guard Byte.isLetter(byte) || Byte.isDigit(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
+                guard
+                    Byte.isLetter(byte) || Byte.isDigit(byte) || byte == UInt8(ascii: "-") || byte == UInt8(ascii: "_")
                 else { return nil }
                 label &+= 1
                 guard label <= 63 else { return nil }

@@ -22,7 +22,7 @@ extension HTTP1 {
             scan = HeadScan()
             return .complete(size)
         } catch {
-            return .malformed(error.status == 431 ? .badRequest("trailers too large") : error)
+            return .malformed(error.status == 431 ? .trailersTooLarge : error)
         }
     }
 }

@@ -133,7 +133,7 @@ public enum HTTP1 {
         _ bytes: borrowing Span<UInt8>, _ scan: inout HeadScan, _ limits: HeadLimits
     ) throws(HeadDefect) -> Bool {
         while bytes.has(Byte.cr, at: scan.lineStart) {
-            guard scan.emptyLines < limits.emptyLines else { throw .badRequest("empty line before the head") }
+            guard scan.emptyLines < limits.emptyLines else { throw .tooManyEmptyLines }
             guard scan.lineStart &+ 1 < bytes.count else { return false }
             guard bytes[scan.lineStart &+ 1] == Byte.lf else { throw .badRequest("CR without LF") }
             scan.emptyLines &+= 1

@@ -12,6 +12,10 @@ public enum HeadOutcome<Head: Sendable>: Sendable {
 public enum HeadDefect: Error, Sendable {
     /// The bytes break the grammar or contradict each other; the text says which rule.
     case badRequest(StaticString)
+    /// More empty lines before the start line than `HeadLimits.emptyLines`.
+    case tooManyEmptyLines
+    /// A trailer section over `HeadLimits.bytes` or `HeadLimits.fields`.
+    case trailersTooLarge
     /// No end within `HeadLimits.bytes`; `HeadScan.cookieBytes` says how much of it was cookies.
     case headTooLarge
     /// More field lines than `HeadLimits.fields`.
@@ -32,7 +36,7 @@ public enum HeadDefect: Error, Sendable {
     /// The status that answers it.
     public var status: Int {
         switch self {
-        case .badRequest, .uriSchemeNotAllowed, .versionUnsupported: 400
+        case .badRequest, .tooManyEmptyLines, .trailersTooLarge, .uriSchemeNotAllowed, .versionUnsupported: 400
         case .headTooLarge, .tooManyFields, .farTooManyFields: 431
         case .transferEncodingUnsupported, .connectUnsupported: 501
         case .methodTrace: 405
@@ -43,6 +47,8 @@ public enum HeadDefect: Error, Sendable {
     public var reason: StaticString {
         switch self {
         case .badRequest(let reason): reason
+        case .tooManyEmptyLines: "empty line before the head"
+        case .trailersTooLarge: "trailers too large"
         case .headTooLarge: "head too large"
         case .tooManyFields, .farTooManyFields: "too many fields"
         case .uriSchemeNotAllowed: "target scheme is not https"

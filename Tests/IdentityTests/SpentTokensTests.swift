@@ -88,8 +88,10 @@ import Testing
             #expect(spend(try open(directory), "a", "s1") == .first)
             try write(contents(path) + Array("x y z\n\n12 AB= .\n99999999999 YQ YQ extra\n\0\0\n".utf8), path)
             #expect(spend(try open(directory), "b", "s2") == .first)
-            let tokens = try open(directory)
+            let tokens = try open(directory, startedAt: Self.now + 10)
             #expect(tokens.count == 2 && tokens.damagedLines == 5)
+            #expect(spend(tokens, "c", "s3", issuedAt: Self.now + 9) == .beforeStart)
+            #expect(spend(tokens, "c", "s3", issuedAt: Self.now + 10) == .first)
         }
     }
 

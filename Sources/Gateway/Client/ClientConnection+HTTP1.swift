@@ -94,7 +94,9 @@ extension ClientConnection {
         case .tooManyFields, .farTooManyFields: failure = .headTooLarge(.headersFields, clearsCookies: false)
         case .methodTrace: failure = .methodNotAllowed(allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
         case .transferEncodingUnsupported, .connectUnsupported: failure = .notImplemented(defect.reason)
-        case .badRequest, .uriSchemeNotAllowed, .versionUnsupported: failure = .badRequest(defect.reason)
+        case .tooManyEmptyLines: failure = .badRequest(defect.reason, .framingEmptyLines)
+        case .badRequest, .trailersTooLarge, .uriSchemeNotAllowed, .versionUnsupported:
+            failure = .badRequest(defect.reason)
         }
         if failure.status == 400 { penalise(.malformed) }
         closesAfterAnswer = true
@@ -126,9 +128,8 @@ extension ClientConnection {
             exchange.bodySent()
             return false
         case .malformed(let reason, let what):
-            worker.refuse(reason, peer.address)
             penalise(.malformed)
-            exchange.fail(.badRequest(what))
+            exchange.fail(.badRequest(what, reason))
             return true
         case .refused: return true
         }
@@ -151,8 +152,8 @@ extension ClientConnection {
             exchange.launchByForm()
             return true
         case .malformed(let reason, let what):
-            worker.refuse(reason, peer.address)
-            exchange.fail(.badRequest(what))
+            penalise(.malformed)
+            exchange.fail(.badRequest(what, reason))
             return true
         case .refused:
             exchange.fail(.payloadTooLarge)
@@ -203,7 +204,7 @@ extension ClientConnection {
                     consumed = count
                     body.inTrailers = true
                     scan = HeadScan()
-                case .malformed(let what): step = .malformed(.badRequest, what)
+                case .malformed(let what): step = .malformed(RefusalReason(body.decoder.exceeded), what)
                 }
             }
         } else {
@@ -237,13 +238,24 @@ extension ClientConnection {
         switch outcome {
         case .partial: return .needsMore
         case .malformed(let defect):
-            if case .headTooLarge = defect { return .malformed(.framingTrailers, "The trailers are too large.") }
+            if case .trailersTooLarge = defect { return .malformed(.framingTrailers, "The trailers are too large.") }
             return .malformed(.badRequest, defect.reason)
         case .complete(let count):
             consumed = count
             self.scan = HeadScan()
             body.isComplete = true
             return .complete
+        }
+    }
+}
+
+extension RefusalReason {
+    /// What a body in chunks was refused for.
+    fileprivate init(_ exceeded: ChunkedDecoder.Bound?) {
+        switch exceeded {
+        case .chunk: self = .framingChunkExtension
+        case .body: self = .framingExtensions
+        case nil: self = .badRequest
         }
     }
 }

@@ -79,7 +79,7 @@ extension Exchange {
         }
     }
 
-    /// The request is out: the container has `limits.upstream.response` to begin its answer.
+    /// The container has `limits.upstream.response` to begin its answer, or to take more of the request.
     func awaitAnswer() {
         guard let upstream, !answer.began else { return }
         worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.responseMs), for: upstream)
@@ -88,7 +88,12 @@ extension Exchange {
     /// The container took all that waited.
     func upstreamDrained() {
         if phase == .tunnel { return client.advance() }
-        upstreamProgressed()
+        // While the body comes, the client is the one who is waited for.
+        if body.isComplete {
+            upstreamProgressed()
+        } else if phase == .requesting, let upstream {
+            worker.loop.setDeadline(.max, for: upstream)
+        }
         client.bodyWindow = (worker.nowMs, 0)
         client.advance()
     }
@@ -130,7 +135,7 @@ extension Exchange {
             self.upstream = nil
             if record.upstreamUs == nil { record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs }
             if let pool, reusable, upstream.reply.keepAlive, upstream.inbound.isEmpty, !upstream.stream.isBlocked,
-                let route, worker.snapshot.routes.route(for: vmid) == route
+                upstream.stream.isQuiet, let route, worker.snapshot.routes.route(for: vmid) == route
             {
                 upstream.rest(in: pool)
             } else {
@@ -168,7 +173,11 @@ extension Exchange {
         } else {
             outcome = upstream.stream.send(bytes, worker.blocks)
         }
-        if outcome == .failed { abandonsBody = true }
+        switch outcome {
+        case .sent: break
+        case .blocked: awaitAnswer()
+        case .failed: abandonsBody = true
+        }
         return true
     }
 

@@ -14,7 +14,7 @@ struct FailureText: Sendable {
 extension GatewayFailure {
     var text: FailureText {
         switch self {
-        case .badRequest(let what):
+        case .badRequest(let what, _):
             FailureText("Bad request", what, "The browser or program sent something that is not HTTP.")
         case .notImplemented(let what): FailureText("Not supported", what)
         case .methodNotAllowed: FailureText("Method not allowed", "This address does not answer that method.")

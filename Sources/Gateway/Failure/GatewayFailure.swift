@@ -9,8 +9,8 @@ enum FailureSide: Sendable {
 /// Everything that can end a request other than the container's answer. One closed list: `FailureResponse` turns each
 /// into an answer, the access log and the metrics take its `reason`.
 enum GatewayFailure: Error, Sendable {
-    /// Breaks HTTP's grammar; HTTP/1 closes.
-    case badRequest(StaticString)
+    /// Breaks HTTP's grammar, or a bound of its framing that has a name of its own; HTTP/1 closes.
+    case badRequest(StaticString, RefusalReason = .badRequest)
     /// A transfer coding or method that is not served.
     case notImplemented(StaticString)
     /// A method that is not served here; the value of `Allow`.
@@ -92,7 +92,8 @@ enum GatewayFailure: Error, Sendable {
     /// What the metrics count it under: the limit's name, or the error.
     var reason: RefusalReason {
         switch self {
-        case .badRequest, .notImplemented: .badRequest
+        case .badRequest(_, let reason): reason
+        case .notImplemented: .badRequest
         case .methodNotAllowed: .methodNotAllowed
         case .misdirected: .misdirected
         case .headTooLarge(let reason, _): reason

@@ -52,6 +52,12 @@ struct AccessRecord: ~Copyable {
 
     mutating func close() { isOpen = false }
 
+    /// Holds no more than its bytes: a tunnel keeps its record for hours and says one more line.
+    mutating func compact() {
+        host.compact()
+        target.compact()
+    }
+
     borrowing func appendHost(to out: inout ByteBuffer) { host.withReadable { out.append($0) } }
 
     borrowing func appendTarget(to out: inout ByteBuffer) { target.withReadable { out.append($0) } }
@@ -65,6 +71,15 @@ struct AccessRecord: ~Copyable {
         log.field("method", method.name)
         host.withReadable { log.field("host", $0) }
         target.withReadable { log.field("path", $0.extracting(first: pathCount)) }
+    }
+}
+
+extension ByteBuffer {
+    /// Moves the bytes to storage of their size.
+    fileprivate mutating func compact() {
+        var exact = isEmpty ? ByteBuffer() : ByteBuffer(capacity: count)
+        withReadable { exact.append($0) }
+        swap(&self, &exact)
     }
 }
 

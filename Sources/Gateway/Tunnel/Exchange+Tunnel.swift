@@ -18,7 +18,9 @@ extension Exchange {
         outgoing.removeAll()
         outgoing.recycle(into: worker.blocks)
         expectedAccept = ByteBuffer()
+        // Thousands of these wait for somebody to type: what only further requests would need goes.
         client.forgetRequests()
+        record.compact()
         worker.metrics.tunnelOpened(.websocket)
         finishRecord()
         logTunnelOpen()

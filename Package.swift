@@ -61,20 +61,20 @@ let package = Package(
         library(
             "Gateway", ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"],
             settings: dataPath),
-        library("MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
+        library(
+            "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"], settings: dataPath),
         library("LocalServer", ["Reactor", "Wire"]),
         library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
         library(
             "Supervisor",
             [
                 "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe",
-                "Reactor",
-                "Routing", "TLS", "Wire",
+                "Reactor", "Routing", "TLS", "Wire",
             ]),
         .executableTarget(
             name: "zlh-edge",
             dependencies: [
-                "Config", "Demo", "Identity", "Reactor", "Supervisor", "TLS", "Wire",
+                "Config", "Demo", "Identity", "Reactor", "Routing", "Supervisor", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

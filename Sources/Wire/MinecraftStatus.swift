@@ -142,14 +142,18 @@ enum JSONWalk {
         skipSpace(json, &at)
         guard at < json.count, json[at] == UInt8(ascii: "\"") else { return nil }
         let key = at
-        guard skipString(json, &at) else { return nil }
-        let keyEnd = at
-        skipSpace(json, &at)
-        guard at < json.count, json[at] == UInt8(ascii: ":") else { return nil }
-        at += 1
-        skipSpace(json, &at)
-        let value = at
-        guard skipValue(json, &at), at > value else { return nil }
+        var next = at
+        // What is not a member ends the object where no brace is.
+        at = json.count
+        guard skipString(json, &next) else { return nil }
+        let keyEnd = next
+        skipSpace(json, &next)
+        guard next < json.count, json[next] == UInt8(ascii: ":") else { return nil }
+        next += 1
+        skipSpace(json, &next)
+        let value = next
+        guard skipValue(json, &next), next > value else { return nil }
+        at = next
         return (key..<keyEnd, value..<at)
     }
 

@@ -51,7 +51,7 @@ def start_haproxy(folder: pathlib.Path, backend: int) -> bench.Peer:
     config.write_text(f"""
 global
     nbthread 1
-    maxconn 16384
+    maxconn 6000
 defaults
     mode tcp
     option splice-auto
@@ -71,7 +71,6 @@ def start_edge(folder: pathlib.Path, backend: int, binary: str) -> bench.Peer:
     subprocess.run([binary, "token", "keygen", "--out", str(keys)], check=True, stdout=subprocess.DEVNULL)
     public, = (path for path in keys.iterdir() if '"keys"' in path.read_text())
     config = folder / "edge.yaml"
-    # The backend answers no status: health checks must not take it out.
     config.write_text(f"""
 domain: {bench.DOMAIN}
 state: {folder}/state
@@ -82,7 +81,6 @@ listen:
   {{ https: ["127.0.0.1:{bench.free_port()}"], minecraft: ["127.0.0.1:{port}"], metrics: "", admin: "{folder}/admin.sock" }}
 tls: {{ certificates: [{{ certificate: wildcard.crt, key: wildcard.key }}] }}
 ide: {{ launch: {{ keys: "{public}" }} }}
-minecraft: {{ health: {{ interval: 1h, fall: 1000 }} }}
 log: {{ level: warning, access: false }}
 limits: {{ exempt: [127.0.0.0/8], tunnel_idle: {{ minecraft: 1h }} }}
 """)

@@ -20,6 +20,8 @@ public final class MinecraftWorker: LoopGuest {
     var log = ByteBuffer()
     /// Where bytes on their way through a tunnel lie for a moment.
     var scratch = ByteBuffer()
+    /// What bulk goes through instead.
+    var pipes = PipePool()
     var repeats = RepeatSuppressor(reasons: MinecraftResult.allCases.count * 8)
 
     private var players: [PlayerConnection] = []

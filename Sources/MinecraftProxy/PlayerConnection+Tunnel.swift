@@ -18,6 +18,9 @@ struct PlayerTunnel {
     /// When the gateway ends it for its own drain.
     var drainAtMs = UInt64.max
     var endReason: StaticString = "closed"
+    /// Held while bulk is under way in that direction.
+    var pipeToBackend: Pipe?
+    var pipeToClient: Pipe?
 }
 
 /// The backend's side of a player's connection. Owned by it, on the same thread.
@@ -177,16 +180,31 @@ extension PlayerConnection {
     /// What a direction may move before others have their turn.
     private static var bytesPerTurn: Int { 512 << 10 }
 
+    /// A read that brought so much makes the next bytes go through a pipe: for less, copying is cheaper.
+    private static var bulkBytes: Int { 32 << 10 }
+
     private func pumpToBackend(_ link: BackendLink) {
         var budget = Self.bytesPerTurn
         while !tunnel.clientEnded {
             if link.stream.isBlocked { return stream.readLess() }
+            if let pipe = tunnel.pipeToBackend {
+                switch Self.splice(&stream, pipe, &link.stream, &budget) {
+                case .waiting: return noteActivity()
+                case .turnOver:
+                    noteActivity()
+                    return worker.loop.runAgain(self)
+                case .idle: giveBack(&tunnel.pipeToBackend)
+                case .sourceBroke: return lost("client_broken")
+                case .targetBroke: return backendLost()
+                }
+            }
             switch stream.read(into: &worker.scratch, limit: worker.settings.limits.buffer, worker.blocks) {
             case .bytes(let count):
                 let outcome = worker.scratch.withReadable { link.stream.send($0, worker.blocks) }
                 worker.scratch.removeAll()
                 noteActivity()
                 if outcome == .failed { return backendLost() }
+                if count >= Self.bulkBytes, tunnel.pipeToBackend == nil { tunnel.pipeToBackend = worker.pipes.take() }
                 budget -= count
                 if budget <= 0 { return worker.loop.runAgain(self) }
             case .blocked: return
@@ -203,12 +221,24 @@ extension PlayerConnection {
         var budget = Self.bytesPerTurn
         while !tunnel.backendEnded {
             if stream.isBlocked { return link.stream.readLess() }
+            if let pipe = tunnel.pipeToClient {
+                switch Self.splice(&link.stream, pipe, &stream, &budget) {
+                case .waiting: return noteActivity()
+                case .turnOver:
+                    noteActivity()
+                    return worker.loop.runAgain(self)
+                case .idle: giveBack(&tunnel.pipeToClient)
+                case .sourceBroke: return backendLost()
+                case .targetBroke: return lost("client_broken")
+                }
+            }
             switch link.stream.read(into: &worker.scratch, limit: worker.settings.limits.buffer, worker.blocks) {
             case .bytes(let count):
                 let outcome = worker.scratch.withReadable { stream.send($0, worker.blocks) }
                 worker.scratch.removeAll()
                 noteActivity()
                 if outcome == .failed { return lost("client_broken") }
+                if count >= Self.bulkBytes, tunnel.pipeToClient == nil { tunnel.pipeToClient = worker.pipes.take() }
                 budget -= count
                 if budget <= 0 { return worker.loop.runAgain(self) }
             case .blocked: return
@@ -219,6 +249,33 @@ extension PlayerConnection {
             case .failed: return backendLost()
             }
         }
+    }
+
+    private enum SpliceResult { case waiting, turnOver, idle, sourceBroke, targetBroke }
+
+    /// Moves bytes through a pipe until one side has no more or takes no more. At `.idle` the pipe is empty, and a read
+    /// tells whether the source has ended.
+    private static func splice(
+        _ source: inout Stream, _ pipe: Pipe, _ target: inout Stream, _ budget: inout Int
+    ) -> SpliceResult {
+        while true {
+            switch target.send(pipe) {
+            case .sent: break
+            case .blocked: return .waiting
+            case .failed: return .targetBroke
+            }
+            if budget <= 0 { return .turnOver }
+            switch source.fill(pipe) {
+            case .bytes(let count): budget -= count
+            case .blocked, .ended: return .idle
+            case .failed: return .sourceBroke
+            }
+        }
+    }
+
+    private func giveBack(_ pipe: inout Pipe?) {
+        if let pipe { worker.pipes.give(pipe) }
+        pipe = nil
     }
 
     private func noteActivity() { tunnel.activeMs = worker.nowMs }
@@ -254,6 +311,8 @@ extension PlayerConnection {
         guard let link = tunnel.link else { return leaveRoute() }
         if link.isConnected { logTunnelClose(tunnel.endReason) }
         tunnel.link = nil
+        giveBack(&tunnel.pipeToBackend)
+        giveBack(&tunnel.pipeToClient)
         link.close(worker)
         leaveRoute()
     }

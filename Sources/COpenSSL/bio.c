@@ -22,7 +22,7 @@ static int wire_read(BIO *bio, char *bytes, int count) {
     while (got < 0 && errno == EINTR);
     if (got > 0) {
         wire->bytes_in += (uint64_t)got;
-        if (got < count) wire->drained = 1;
+        if (got < count && !wire->peer_closed) wire->drained = 1;
         return (int)got;
     }
     if (got == 0) {

@@ -3,12 +3,15 @@ import Glibc
 import Reactor
 
 /// Watches files by their directories, so that editors' and deployers' rename-and-replace is seen. Only finished files
-/// count: closed after writing, or moved in place.
+/// count: closed after writing, or moved in place. A file behind symbolic links is watched where it is and where the
+/// configuration says it is; a link that is replaced there counts as a change of what may lie behind it.
 final class FileWatch: EventSource {
     private let inotify: FileDescriptor
     private let loop: EventLoop
     private var directories: [Int32: String] = [:]
-    private var files: Set<String> = []
+    /// What is to be watched, and to which of these each place where one of them is belongs.
+    private var files: [String] = []
+    private var places: [String: String] = [:]
     private var changed: Set<String> = []
     private let report: (Set<String>) -> Void
     private static let debounceMs: UInt64 = 100
@@ -26,8 +29,13 @@ final class FileWatch: EventSource {
 
     /// Watches these files from now on, and no others.
     func watch(_ paths: [String]) {
-        files = Set(paths)
-        let wanted = Set(paths.map(Self.directory))
+        files = paths
+        places = [:]
+        for path in paths {
+            places[path] = path
+            if let target = Self.resolved(path) { places[target] = path }
+        }
+        let wanted = Set(places.keys.map(Self.directory))
         for (watch, directory) in directories where !wanted.contains(directory) {
             _ = inotify_rm_watch(inotify.raw, watch)
             directories[watch] = nil
@@ -52,6 +60,8 @@ final class FileWatch: EventSource {
     override func expired() {
         let paths = changed
         changed = []
+        // A link may lead elsewhere now.
+        watch(files)
         if !paths.isEmpty { report(paths) }
     }
 
@@ -69,15 +79,27 @@ final class FileWatch: EventSource {
                 changed.formUnion(files)
             } else if let directory = directories[watch] {
                 let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-                if files.contains(path) { changed.insert(path) }
-                // A mounted volume swaps a hidden symlink (`..data`) under all of its files at once.
-                if name.hasPrefix("..") { changed.formUnion(files.filter { Self.directory($0) == directory }) }
+                if let file = places[path] { changed.insert(file) }
+                // A mounted volume swaps one link (`..data`) under all of its files at once.
+                if Self.isLink(path) { changed.formUnion(files.filter { Self.directory($0) == directory }) }
             }
         }
     }
 
     private func word(_ bytes: ArraySlice<UInt8>, _ at: Int) -> UInt32 {
         UInt32(bytes[at]) | UInt32(bytes[at + 1]) << 8 | UInt32(bytes[at + 2]) << 16 | UInt32(bytes[at + 3]) << 24
+    }
+
+    private static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
+
+    /// Where a file is behind all links; `nil` while there is none.
+    private static func resolved(_ path: String) -> String? {
+        guard let found = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
     }
 
     private static func directory(_ path: String) -> String {

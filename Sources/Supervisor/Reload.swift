@@ -104,6 +104,7 @@ extension Supervisor {
         reload.isRunning = false
         switch result.config {
         case .failure(let problems):
+            metrics.reload(.refused)
             refused("config", problems.problems.map { ($0.file, $0.line, $0.message) })
         case .success(let next): adopt(next)
         case nil: break

@@ -52,12 +52,16 @@ public final class Supervisor {
     private var adminServer: LocalServer?
     private var runningWorkers = 0
     private var isDraining = false
+    /// When a drain is cut short.
+    private var drainEndsMs = UInt64.max
     private var ticksUntilRotation = Supervisor.ticketRotationTicks
     private let mailboxSource: CallbackSource
     private let ticker: CallbackSource
 
     /// How often memory is looked at and the rest is swept: milliseconds.
     private static let tickMs: UInt64 = 250
+    /// What the last tunnel has for its close frame, and the clients for ours.
+    private static let drainGraceMs: UInt64 = 2500
     /// Session tickets get a new key every hour.
     private static let ticketRotationTicks = 3600 * 4
 
@@ -264,6 +268,7 @@ public final class Supervisor {
             return
         }
         isDraining = true
+        drainEndsMs = loop.nowMs &+ UInt64(config.limits.drainMs) &+ Self.drainGraceMs
         metrics.setDraining(true)
         logEvent(.info, "drain") { [self] in $0.field("ms", config.limits.drainMs) }
         minecraft.broadcast(.drain(overMs: config.limits.drainMs))
@@ -319,11 +324,18 @@ public final class Supervisor {
         let used = SystemMemory.residentBytes() ?? 0
         let pressure = memoryBudget.pressure(used: used)
         if pressure != shared.memoryPressure {
+            let eased = shared.memoryPressure >= .noBodies && pressure < .noBodies
             shared.memoryPressure = pressure
+            if eased { shared.broadcast(.memoryEased) }
             logEvent(pressure > .normal ? .warning : .info, "memory") {
                 $0.field("resident", used)
                 $0.field("pressure", Int(pressure.rawValue))
             }
+        }
+        if loop.nowMs >= drainEndsMs {
+            drainEndsMs = .max
+            logEvent(.warning, "stop") { $0.field("message", "limits.drain is over") }
+            shared.broadcast(.stop)
         }
         ticks += 1
         if ticks % 4 == 0 { everySecond() }

@@ -79,9 +79,14 @@ public struct Certificate: Sendable, Equatable {
         let limit = 1 << 20
         var bytes: [UInt8] = []
         while bytes.count <= limit {
+            var failure: Int32 = 0
             let chunk = unsafe [UInt8](unsafeUninitializedCapacity: 65536) { buffer, count in
-                count = unsafe max(0, Glibc.read(descriptor, buffer.baseAddress, buffer.count))
+                let got = unsafe Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                failure = got < 0 ? errno : 0
+                count = max(0, got)
             }
+            if failure == EINTR { continue }
+            if failure != 0 { throw CertificateProblem(file: path, message: unsafe String(cString: strerror(failure))) }
             if chunk.isEmpty { return bytes }
             bytes += chunk
         }

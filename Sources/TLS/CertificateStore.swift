@@ -47,7 +47,8 @@ public final class CertificateStore {
         protocols = settings.protocols.map { Array($0.rawValue.utf8) }
         var made: [Entry] = []
         for certificate in certificates {
-            if let twin = made.firstIndex(where: { $0.names == certificate.names && !certificate.names.isEmpty }),
+            let names = Set(certificate.names)
+            if let twin = made.firstIndex(where: { Set($0.names) == names && !names.isEmpty }),
                 unsafe !Self.has(certificate, made[twin].context)
             {
                 try unsafe Self.add(certificate, to: made[twin].context)

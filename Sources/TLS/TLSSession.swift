@@ -22,6 +22,8 @@ public final class TLSSession {
     /// Keeps the contexts, their names and ticket keys alive while this connection may ask for them.
     private let store: CertificateStore
     private var sentClose = false
+    /// Reading is over: the peer said so, or the connection broke. No event of the kernel's will tell a second time.
+    private var isOver = false
 
     /// A session about to shake hands on the socket `descriptor`, which the caller keeps open; `nil` without memory.
     public init?(store: CertificateStore, descriptor: Int32) {
@@ -49,9 +51,15 @@ public final class TLSSession {
         unsafe wire.pointee.drained = 0
     }
 
-    /// Whether neither the kernel nor OpenSSL holds bytes that a read would give.
+    /// The kernel reported the peer's end: from now on each read asks it, until it gives that end.
+    public func peerClosedItsSide() {
+        unsafe wire.pointee.drained = 0
+        unsafe wire.pointee.peer_closed = 1
+    }
+
+    /// Whether neither the kernel nor OpenSSL holds bytes that a read would give, nor an end that it would report.
     public var isDrained: Bool {
-        unsafe wire.pointee.drained != 0 && SSL_has_pending(ssl) == 0
+        unsafe wire.pointee.drained != 0 && !isOver && SSL_has_pending(ssl) == 0
     }
 
     /// Encrypted bytes received so far.
@@ -134,6 +142,7 @@ public final class TLSSession {
         if unsafe SSL_want(ssl) == SSL_READING && BIO_test_flags(SSL_get_rbio(ssl), BIO_FLAGS_READ) != 0 {
             return .wouldBlock
         }
+        isOver = true
         defer { ERR_clear_error() }
         if unsafe SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0 { return .ended }
         return unsafe wire.pointee.ended != 0 && wire.pointee.error == 0 ? .ended : .failed

@@ -88,7 +88,10 @@ public struct Stream: ~Copyable {
             isDrained = false
             tls?.socketBecameReadable()
         }
-        if !events.isDisjoint(with: [.peerClosed, .error, .hangup]) { peerClosed = true }
+        if !events.isDisjoint(with: [.peerClosed, .error, .hangup]) {
+            peerClosed = true
+            tls?.peerClosedItsSide()
+        }
     }
 
     /// What came of looking at bytes without taking them.
@@ -129,9 +132,12 @@ public struct Stream: ~Copyable {
     /// Appends what has arrived to `buffer`, at most about 256 KiB a call and no more than `limit`.
     public mutating func read(into buffer: inout ByteBuffer, limit: Int = .max, _ pool: BlockPool) -> ReadOutcome {
         let wanted = min(appetite, limit)
-        let outcome: ReadOutcome
+        var outcome: ReadOutcome
         if let tls {
+            let waited = isBlocked
             outcome = readTLS(tls, into: &buffer, wanted, pool)
+            // What TLS itself had to say (an alert, say) must not wait for an edge that nobody awaits.
+            if isBlocked, !waited, flush(pool) == .failed { outcome = .failed }
         } else {
             outcome = readPlain(into: &buffer, wanted, pool)
         }
@@ -262,6 +268,9 @@ public struct Stream: ~Copyable {
     public mutating func abort(_ pool: BlockPool) {
         outbound.removeAll()
         outbound.recycle(into: pool)
+        // Neither close_notify nor FIN may follow: each would say that this was all.
+        wantsShutdown = true
+        didShutdown = true
         Socket.resetOnClose(descriptor)
     }
 }

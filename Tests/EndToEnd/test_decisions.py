@@ -449,9 +449,10 @@ def test_http_listener_answers_308_only(make_gateway):
     port = free_port()
     gw = make_gateway(listen={"http": [f"127.0.0.1:{port}"]})
     with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
-        plain.sendall(b"GET /a?b=c HTTP/1.1\r\nHost: " + gw.host(1101).encode() + b"\r\nConnection: close\r\n\r\n")
+        plain.sendall(f"GET /a?b=c HTTP/1.1\r\nHost: {gw.host(1101)}:{port}\r\nConnection: close\r\n\r\n".encode())
         text = b""
         while data := plain.recv(4096):
             text += data
     assert text.startswith(b"HTTP/1.1 308 "), text
-    assert re.search(rb"\r\nlocation: https://dev-1101\.zlh\.localhost[:\d]*/a\?b=c\r\n", text, re.I), text
+    # The port it was asked on speaks no TLS.
+    assert re.search(rb"\r\nlocation: https://dev-1101\.zlh\.localhost/a\?b=c\r\n", text, re.I), text

@@ -88,27 +88,26 @@ def test_a_thousand_fields_end_the_connection(gw):
 
 
 def test_an_endless_header_is_cut(gw):
+    """After the answer the rest is only read so that the answer is not lost, and not for long."""
     with gw.raw(1101) as raw:
         raw.send(head(raw)[:-2] + b"X: ")
+        begin = time.monotonic()
         with pytest.raises((OSError, Closed)):
-            for _ in range(1000):
+            while time.monotonic() - begin < 15:
                 raw.send(b"y" * 10_000)
+                time.sleep(0.01)
+        assert time.monotonic() - begin < 8
 
 
 def test_headers_timeout_is_absolute(gw):
     was = gw.refused("headers.timeout")
     begin = time.monotonic()
     with gw.raw(1101) as raw:
-        try:
-            raw.dribble(head(raw, "X: " + "y" * 100), pause=0.1)
-        except OSError:
-            pass
-        assert time.monotonic() - begin < 3
-        try:
-            answer = raw.answer()
-            assert answer.status == 408
-        except Closed as closed:
-            pytest.fail(f"no 408 before the end: {closed}")
+        for byte in head(raw, "X: " + "y" * 100)[:14]:
+            raw.send(bytes([byte]))
+            time.sleep(0.1)
+        assert raw.answer().status == 408
+        assert time.monotonic() - begin < 2
         assert raw.is_closed()
     counted(gw, "headers.timeout", was=was)
 
@@ -120,11 +119,13 @@ def test_headers_timeout_starts_with_the_first_byte(gw, up, cookie):
 
 
 def test_keep_alive(gw, up, cookie):
+    was = gw.refused("keep_alive")
     with gw.raw(up.vmid) as raw:
         assert raw.request(cookie=cookie).status == 200
         begin = time.monotonic()
         assert raw.is_closed(4)
         assert 0.7 < time.monotonic() - begin < 2.5
+    counted(gw, "keep_alive", was=was)
 
 
 def test_a_connection_without_a_request_is_closed_too(gw):
@@ -264,6 +265,7 @@ def test_ciphers_without_forward_secrecy_or_aead_are_refused(gw, ciphers):
 
 def test_key_updates_are_bounded(gw):
     """`openssl s_client` sends a KeyUpdate for each line `K`."""
+    was = gw.refused("tls.key_updates")
     client = subprocess.Popen(
         ["openssl", "s_client", "-tls1_3", "-connect", f"127.0.0.1:{gw.port}", "-servername", gw.host(1101),
          "-CAfile", str(gw.authority.file)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -283,6 +285,7 @@ def test_key_updates_are_bounded(gw):
         client.kill()
         pytest.fail("sixty key updates were taken")
     assert time.monotonic() - begin < 1.6
+    counted(gw, "tls.key_updates", was=was)
 
 
 # --- containers ---
@@ -313,7 +316,8 @@ def test_per_vmid_and_its_queue(gw):
     raws = [gw.raw(upstream.vmid) for _ in range(8)]
     for raw in raws[:5]:
         raw.send(head(raw, f"Cookie: __Host-zlh_s={session}", *[f"{k}: {v}" for k, v in FETCH.items()]))
-    wait_for(lambda: len(upstream.requests) == 2, 2)
+        if raw is raws[1]:  # of connections on different loops nobody knows which comes first
+            wait_for(lambda: len(upstream.requests) == 2, 2)
     time.sleep(0.1)
     begin = time.monotonic()
     full = raws[5].request(headers=FETCH, cookie=session)
@@ -325,7 +329,7 @@ def test_per_vmid_and_its_queue(gw):
     go.set()
     assert [raw.answer().status for raw in raws[:2]] == [200, 200]
     assert raws[6].request(cookie=session).status == 200
-    assert len(upstream.connections) <= 2
+    assert len(upstream.connections) <= 3, "a place is no connection: each loop keeps its own idle ones"
     for raw in raws:
         raw.close()
     counted(gw, "upstream", by=1, was=0)
@@ -513,11 +517,11 @@ def test_bounded_source_table_overflows_into_one_bucket(make_gateway):
 # --- the whole process ---
 
 def test_connections_cap_closes_oldest_idle_first(make_gateway):
-    gw = make_gateway(limits={"connections": 10})
+    gw = make_gateway(limits={"connections": 16})
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     cookie = gw.launch(upstream.vmid)
     tunnel = opened(gw.raw(upstream.vmid), cookie=cookie)
-    idle = [gw.raw(1101) for _ in range(8)]
+    idle = [gw.raw(1101) for _ in range(14)]
     for raw in idle:
         assert raw.request(headers=FETCH).status == 401
         time.sleep(0.02)

@@ -371,6 +371,22 @@ def test_a_client_that_leaves_mid_upload_frees_the_container(gw):
     wait_for(lambda: not _open(upstream), 3, "the upload's connection to end")
 
 
+def test_the_end_of_an_answer_waits_for_a_slow_client(gw):
+    """The container is done and gone when the browser has yet to read the last piece; nothing of it is lost."""
+    sizes = [n * 300_000 for n in range(5, 16)]  # some of them leave a rest that the kernel did not take
+    upstream, cookie = behind(gw, replies(lambda request: reply(bytes(int(request.target[1:])))))
+    raws = []
+    for size in sizes:
+        raw = gw.raw(upstream.vmid, receive_buffer=4096)
+        raw.send(f"GET /{size} HTTP/1.1\r\nHost: {raw.host}\r\nCookie: __Host-zlh_s={cookie}\r\n"
+                 "Connection: close\r\n\r\n")
+        raws.append(raw)
+    time.sleep(4)
+    for raw, size in zip(raws, sizes):
+        assert len(raw.answer().body) == size
+        raw.close()
+
+
 # --- memory ---
 
 def flat(gw, allowed: int, work):

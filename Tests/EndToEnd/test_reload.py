@@ -84,25 +84,33 @@ def test_200_reloads_under_load_lose_nothing(make_gateway):
         raw.close()
 
 
+def routes_text(*entries: str, more: str = "") -> str:
+    return "ide:\n" + "".join(f"  {entry}\n" for entry in entries) + more
+
+
+GOOD = "1101: { address: 127.60.0.1, generation: a }"
+
+# The file, the line that is to blame, and a word of the reason, so that each is refused for its own.
 BAD_ROUTES = {
-    "no YAML": ("ide:\n  1101: { address: [\n", None),
-    "unknown key": ("ide:\n  1101: { address: 127.60.0.1, generation: a }\n  1102: { adress: 127.60.0.2 }\n", 3),
-    "unknown section": ("ide:\n  1101: { address: 127.60.0.1 }\nidee: {}\n", 3),
-    "neither section": ("revoked: []\n", None),
-    "empty": ("", None),
-    "host name": ("ide:\n  1101: { address: example.com }\n", 2),
-    "outside upstreams": ("ide:\n  1101: { address: 127.60.0.1 }\n  1102: { address: 10.0.0.1 }\n", 3),
-    "mapped address outside": ("ide:\n  1101: { address: '::ffff:10.0.0.1' }\n", 2),
-    "agent port": ("ide:\n  1101: { address: 127.60.0.1, port: 18888 }\n", 2),
-    "port 0": ("ide:\n  1101: { address: 127.60.0.1, port: 0 }\n", 2),
-    "port too high": ("ide:\n  1101: { address: 127.60.0.1, port: 70000 }\n", 2),
-    "own listener": ("ide:\n  1101: { address: 127.0.0.1, port: %PORT% }\n", 2),
-    "vmid outside": ("ide:\n  1000000000: { address: 127.60.0.1 }\n", 2),
-    "vmid text": ("ide:\n  abc: { address: 127.60.0.1 }\n", 2),
-    "vmid twice": ("ide:\n  1101: { address: 127.60.0.1 }\n  1101: { address: 127.60.0.2 }\n", 3),
-    "list instead of map": ("ide:\n  - 1101\n", None),
-    "octal-looking address": ("ide:\n  1101: { address: 0127.60.0.1 }\n", 2),
-    "not UTF-8": (b"ide:\n  1101: { address: 127.60.0.1, generation: \xff }\n", None),
+    "no YAML": ("ide:\n  1101: { address: [\n", None, "YAML"),
+    "unknown key": (routes_text(GOOD, "1102: { address: 127.60.0.2, generatoin: b }"), 3, "generation"),
+    "no generation": (routes_text(GOOD, "1102: { address: 127.60.0.2 }"), 3, "generation"),
+    "unknown section": (routes_text(GOOD, more="idee: {}\n"), 3, "ide"),
+    "neither section": ("revoked: []\n", None, "ide"),
+    "empty": ("", None, "empty"),
+    "host name": (routes_text("1101: { address: example.com, generation: a }"), 2, "example.com"),
+    "outside upstreams": (routes_text(GOOD, "1102: { address: 10.0.0.1, generation: a }"), 3, "upstreams"),
+    "mapped address outside": (routes_text("1101: { address: '::ffff:10.0.0.1', generation: a }"), 2, "upstreams"),
+    "agent port": (routes_text("1101: { address: 127.60.0.1, port: 18888, generation: a }"), 2, "agent"),
+    "port 0": (routes_text("1101: { address: 127.60.0.1, port: 0, generation: a }"), 2, "port"),
+    "port too high": (routes_text("1101: { address: 127.60.0.1, port: 70000, generation: a }"), 2, "port"),
+    "own listener": (routes_text("1101: { address: 127.0.0.1, port: %PORT%, generation: a }"), 2, "listen"),
+    "vmid outside": (routes_text("1000000000: { address: 127.60.0.1, generation: a }"), 2, "vmids"),
+    "vmid text": (routes_text("abc: { address: 127.60.0.1, generation: a }"), 2, "vmid"),
+    "vmid twice": (routes_text(GOOD, GOOD), 3, "twice"),
+    "list instead of map": ("ide:\n  - 1101\n", None, "list"),
+    "octal-looking address": (routes_text("1101: { address: 0127.60.0.1, generation: a }"), 2, "0127.60.0.1"),
+    "not UTF-8": (b"ide:\n  1101: { address: 127.60.0.1, generation: \xff }\n", None, "UTF-8"),
 }
 
 
@@ -118,13 +126,13 @@ def gw(tmp_path_factory, authority):
 
 @pytest.mark.parametrize("name", BAD_ROUTES)
 def test_a_bad_file_is_refused_with_its_line_and_the_old_one_goes_on(gw, name):
-    text, line = BAD_ROUTES[name]
+    text, line, word = BAD_ROUTES[name]
     text = text.replace("%PORT%", str(gw.port)) if isinstance(text, str) else text
     cookie = gw.launch(1101)
     before, since = gw.generation(), len(gw.log)
     failed = gw.metric("zlh_edge_reloads_total") - gw.metric("zlh_edge_reloads_total", result="ok")
     replace(gw.routes_file, text)
-    refused_line(gw, "routes.yaml", line, since)
+    assert word in refused_line(gw, "routes.yaml", line, since)["message"]
     assert gw.generation() == before
     assert gw.metric("zlh_edge_reloads_total") - gw.metric("zlh_edge_reloads_total", result="ok") == failed + 1
     assert gw.request(1101, headers=FETCH, cookie=cookie).json()["error"] == "unreachable", "the old route serves"
@@ -151,13 +159,14 @@ def test_the_list_of_a_refused_file_still_revokes(gw):
 
 
 def test_revoked_entries_as_people_write_them(gw):
-    cookie = gw.launch(1102, "dora", iat=int(time.time()) - 10)
+    issued = int(time.time())
+    cookie = gw.launch(1102, "dora", iat=issued)
     text = gw.routes_file.read_text()
-    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(issued + 1))
     replace(gw.routes_file, text + ("" if "revoked:" in text else "revoked:\n")
             + f"- {{ user: dora, before: {moment} }}\n")
     wait_for(lambda: gw.request(1102, "/.zlh/session", cookie=cookie).status == 401, 2)
-    assert gw.request(1102, "/.zlh/session", cookie=gw.launch(1102, "dora", iat=int(time.time()) + 1)).status == 200
+    assert gw.request(1102, "/.zlh/session", cookie=gw.launch(1102, "dora", iat=issued + 1)).status == 200
 
 
 @pytest.mark.parametrize("how", ["in place", "rename", "vim", "symlink"])
@@ -228,7 +237,7 @@ def test_a_json_routes_file(make_gateway):
     gw.start()
     assert gw.redeem(1101, gw.token(1101)).status == 303
     since = len(gw.log)
-    replace(path, '{\n "ide": {\n  "1101": { "address": "127.60.0.1", "port": 18888 }\n }\n}\n')
+    replace(path, '{\n "ide": {\n  "1101": { "address": "127.60.0.1", "port": 18888, "generation": "a" }\n }\n}\n')
     refused_line(gw, "routes.json", 3, since)
 
 
@@ -240,7 +249,7 @@ def test_a_file_that_removes_half_of_the_routes_is_refused(make_gateway):
     gw.save_routes()
     refused_line(gw, "routes.yaml", None, since)
     assert gw.generation() == before
-    gw.routes["ide"].update({vmid: {"address": f"127.60.1.{vmid - 1100}"} for vmid in range(1101, 1111)})
+    gw.routes["ide"].update({vmid: {"address": f"127.60.1.{vmid - 1100}", "generation": "x"} for vmid in range(1101, 1111)})
     gw.write_routes()
 
 

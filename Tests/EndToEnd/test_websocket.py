@@ -190,6 +190,40 @@ def test_the_browsers_end_reaches_the_container(gw, tunnel):
     wait_for(lambda: not [c for c in upstream.connections if c.sock.fileno() >= 0], 3)
 
 
+@pytest.mark.parametrize("stuffed", [False, True])
+def test_a_containers_reset_after_its_end_ends_the_tunnel(gw, stuffed):
+    """Nothing can move any more, though the browser neither sends nor closes."""
+    go = threading.Event()
+
+    def ends_then_resets(connection):
+        connection.sock.shutdown(socket.SHUT_WR)
+        go.wait(10)
+        connection.reset()
+
+    open_before = gw.metric("zlh_edge_tunnels", kind="websocket")
+    upstream = gw.upstream(upgrades_and(ends_then_resets))
+    with opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid)) as raw:
+        assert raw._fill() is False
+        if stuffed:
+            raw.sock.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                for _ in range(10_000):
+                    raw.sock.send(b"x" * 16384)
+        assert gw.metric("zlh_edge_tunnels", kind="websocket") == open_before + 1
+        go.set()
+        wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == open_before, 3)
+
+
+def test_a_browsers_reset_after_its_end_ends_the_tunnel(gw, tunnel):
+    open_before = gw.metric("zlh_edge_tunnels", kind="websocket")
+    _, _, raw = tunnel(lambda connection: time.sleep(10))
+    raw.sock.shutdown(socket.SHUT_WR)
+    time.sleep(0.3)
+    assert gw.metric("zlh_edge_tunnels", kind="websocket") == open_before + 1, "a half-close alone ends nothing"
+    raw.reset()
+    wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == open_before, 3)
+
+
 def test_a_reset_reaches_the_other_side(gw, tunnel):
     upstream, _, raw = tunnel()
     raw.reset()
@@ -311,9 +345,8 @@ def test_spellings_of_the_handshake(gw, headers):
 
 # --- ends that the gateway makes ---
 
-def utc(offset: float = 0) -> str:
-    moment = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=offset)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def utc(epoch: int) -> str:
+    return datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def revoke(gw, entry: dict):
@@ -323,19 +356,20 @@ def revoke(gw, entry: dict):
 @pytest.mark.parametrize("kind", ["session", "user", "vmid"])
 def test_revocation_closes_with_1008_within_a_second(gw, tunnel, kind):
     user = f"mallory-{kind}"
-    upstream, cookie, raw = tunnel(user=user, sid=f"sid-{kind}", iat=int(time.time()) - 5)
+    issued = int(time.time())
+    upstream, cookie, raw = tunnel(user=user, sid=f"sid-{kind}", iat=issued)
     _, _, other = tunnel(user=f"bystander-{kind}")
     raw.send(b"ping")
     assert raw.read_exactly(4) == b"ping"
-    entry = {"session": {"session": f"sid-{kind}"}, "user": {"user": user, "before": utc()},
-             "vmid": {"vmid": upstream.vmid, "before": utc()}}[kind]
+    entry = {"session": {"session": f"sid-{kind}"}, "user": {"user": user, "before": utc(issued + 1)},
+             "vmid": {"vmid": upstream.vmid, "before": utc(issued + 1)}}[kind]
     revoke(gw, entry)
     begin = time.monotonic()
     # The bytes echoed above were no frames, so only the end is certain; the frame test follows below.
     raw.timeout(2).read_to_end()
     assert time.monotonic() - begin < 1.5, "100 ms of debounce and one second"
     assert gw.request(upstream.vmid, headers=FETCH, cookie=cookie).status == 401
-    assert gw.redeem(upstream.vmid, gw.token(upstream.vmid, user, iat=int(time.time()) - 6,
+    assert gw.redeem(upstream.vmid, gw.token(upstream.vmid, user, iat=issued,
                                              **({"sid": "sid-session"} if kind == "session" else {}))).status == 403
     other.send(b"still here")
     assert other.read_exactly(10) == b"still here"

@@ -10,6 +10,8 @@ typedef struct zlh_wire {
     int fd;
     // The last recv gave less than was asked for: nothing more waits in the kernel.
     int drained;
+    // The peer's FIN is known: the kernel has its end to give behind the last bytes, and will not say so again.
+    int peer_closed;
     // recv said 0.
     int ended;
     // errno of a broken connection.

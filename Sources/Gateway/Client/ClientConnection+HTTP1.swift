@@ -33,7 +33,8 @@ extension ClientConnection {
     /// The connection waits for its next request.
     func becameIdle() {
         idleSinceMs = worker.nowMs
-        watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        exchange.record.becameIdle()
+        if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         // What follows may be here already: pipelined, or told by an edge that will not come again.
         if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
         if !inbound.isEmpty || !stream.hasNothingToRead { worker.loop.runAgain(self) }
@@ -99,6 +100,7 @@ extension ClientConnection {
             failure = .badRequest(defect.reason)
         }
         if failure.status == 400 { penalise(.malformed) }
+        exchange.method = scan.method ?? .other
         closesAfterAnswer = true
         inbound.removeAll()
         exchange.fail(failure)
@@ -113,7 +115,10 @@ extension ClientConnection {
 
     /// Moves body bytes to the container; whether there is more to do.
     private func passBodyOn() -> Bool {
-        guard let upstream = exchange.upstream, upstream.phase == .serving, !upstream.stream.isBlocked else {
+        guard let upstream = exchange.upstream, upstream.phase == .serving else { return false }
+        if upstream.stream.isBlocked {
+            stream.readLess()
+            inbound.recycle(into: worker.blocks)
             return false
         }
         if worker.shared.memoryPressure >= .noBodies { return false }
@@ -124,7 +129,8 @@ extension ClientConnection {
         case .moved: return true
         case .needsMore: return readMore()
         case .complete:
-            watch(.none)
+            // A client that takes nothing of an answer under way stays watched.
+            if watch == .body { watch(.none) }
             exchange.bodySent()
             return false
         case .malformed(let reason, let what):
@@ -171,8 +177,12 @@ extension ClientConnection {
         case .needsMore: return readMore(limit: Stream.smallRead)
         case .complete:
             exchange.reset()
-            becameIdle()
-            return true
+            guard closesAfterAnswer || worker.isDraining else {
+                becameIdle()
+                return true
+            }
+            closePolitely(nil)
+            return false
         case .malformed, .refused:
             closePolitely(nil)
             return false

@@ -17,8 +17,9 @@ extension ClientConnection {
         closesAfterAnswer = true
         guard phase == .open else { return phase == .lingering ? () : close(nil) }
         if exchange.phase == .tunnel {
-            watch(.drain, afterMs: Int(afterMs))
-        } else if isIdle {
+            // One that is being closed has a second at most already.
+            if watch != .tunnelClose { watch(.drain, afterMs: Int(afterMs)) }
+        } else if exchange.phase == .idle && inbound.isEmpty {
             closePolitely(nil)
         }
     }

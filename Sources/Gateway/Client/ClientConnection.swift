@@ -56,6 +56,7 @@ final class ClientConnection: EventSource {
     var idleSinceMs: UInt64
     var listIndex = -1
     var bodyWindow = (startMs: UInt64(0), bytes: UInt64(0))
+    private var lingerUntilMs: UInt64 = 0
     private var keyUpdateWindow = (startMs: UInt64(0), count: UInt32(0))
     private var countedIn: UInt64 = 0
     private var countedOut: UInt64 = 0
@@ -94,7 +95,10 @@ final class ClientConnection: EventSource {
     var listenerLabel: ListenerLabel { isSecure ? .https : .http }
 
     /// Between requests, with nothing received.
-    var isIdle: Bool { phase == .open && exchange.phase == .idle && inbound.isEmpty }
+    var isIdle: Bool { phase == .open && exchange.phase == .idle && inbound.isEmpty && !stream.isBlocked }
+
+    /// Whether the rest of a request's body is still to come.
+    var awaitsBody: Bool { phase == .open && !exchange.body.isComplete }
 
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int { stream.pendingBytes + inbound.count + exchange.heldBytes }
@@ -116,6 +120,7 @@ final class ClientConnection: EventSource {
         }
         advance()
         if phase == .open, events.contains(.peerClosed) { exchange.clientStoppedSending() }
+        if phase == .open, !events.isDisjoint(with: [.error, .hangup]) { exchange.clientHungUp() }
     }
 
     override func resumed() { advance() }
@@ -159,6 +164,8 @@ final class ClientConnection: EventSource {
             return keepsUpdateRate()
         case .blocked:
             inbound.recycle(into: worker.blocks)
+            // Key updates come without a byte for us.
+            _ = keepsUpdateRate()
             return false
         case .ended:
             ended()
@@ -229,20 +236,33 @@ final class ClientConnection: EventSource {
 
     /// The client took everything that waited.
     private func drained() {
-        if watch == .stall { watch(.none) }
-        switch phase {
-        case .open: exchange.clientDrained()
-        default: break
-        }
+        if watch == .stall { watchAgain() }
+        if phase == .open { exchange.clientDrained() }
     }
 
+    /// The client takes nothing: it has `limits.response_stall`, unless a sooner end is watched already.
     func watchStall() {
-        if watch != .stall && watch != .tunnelClose { watch(.stall, afterMs: worker.limits.responseStallMs) }
+        switch watch {
+        case .stall, .tunnelClose, .drain, .linger: break
+        default: watch(.stall, afterMs: worker.limits.responseStallMs)
+        }
     }
 
     /// The client took some of what waits.
     private func noteProgress() {
-        if watch == .stall { watch(.stall, afterMs: worker.limits.responseStallMs) }
+        guard watch == .stall else { return }
+        watch(.stall, afterMs: worker.limits.responseStallMs)
+        if phase == .open { exchange.checkTunnel() }
+    }
+
+    /// After a stall: what is to be watched now.
+    private func watchAgain() {
+        watch(.none)
+        if phase == .lingering {
+            watchLinger()
+        } else if phase == .open {
+            exchange.watchAgain()
+        }
     }
 
     // MARK: Deadlines
@@ -264,37 +284,59 @@ final class ClientConnection: EventSource {
         case .body: exchange.checkBodyRate()
         case .queued: exchange.waitedTooLong()
         case .stall:
-            worker.refuse(.responseStall, peer.address)
             exchange.clientLost()
             abort(.responseStall)
-        case .halfClosed:
-            exchange.clientLost()
-            close(nil)
+        case .halfClosed: exchange.halfClosedTooLong()
         case .linger: close(nil)
         case .tunnel: exchange.checkTunnel()
-        case .tunnelClose, .drain: exchange.closeTunnelNow()
+        case .tunnelClose: exchange.closeTunnelNow()
+        case .drain: exchange.closeTunnel(.drain)
         }
     }
 
     // MARK: The end
 
+    private static let lingerMs: UInt64 = 5000
+    private static let silenceMs: UInt64 = 2000
+
     /// Says goodbye in TLS and TCP, waits for the client to do the same, then closes.
-    func closePolitely(_ reason: RefusalReason?) {
+    ///
+    /// What it has not taken yet is still sent, as slowly as `limits.response_stall` allows, or within `withinMs` when
+    /// the time is set. After that up to 5 s are spent on what it still sends, as closing would be a reset that may cost
+    /// it our last words (RFC 9112 section 9.6).
+    func closePolitely(_ reason: RefusalReason?, withinMs: UInt64? = nil) {
         guard phase == .open || phase == .handshake else { return close(reason) }
         if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
+        if let reason { worker.refuse(reason, peer.address) }
         phase = .lingering
-        watch(.linger, afterMs: 2000)
+        watch(.none)
+        if stream.isBlocked && withinMs == nil {
+            lingerUntilMs = .max
+            watchStall()
+        } else {
+            lingerUntilMs = worker.nowMs &+ (withinMs ?? Self.lingerMs)
+            watchLinger()
+        }
         worker.loop.runAgain(self)
+    }
+
+    private func watchLinger() {
+        let now = worker.nowMs
+        if lingerUntilMs == .max { lingerUntilMs = now &+ Self.lingerMs }
+        let leftMs = lingerUntilMs > now ? lingerUntilMs &- now : 0
+        watch(.linger, afterMs: Int(min(leftMs, Self.silenceMs)))
     }
 
     private func dropInput() {
         var budget = 1 << 20
-        while phase == .lingering && budget > 0 {
-            let outcome = stream.read(into: &inbound, worker.blocks)
+        while phase == .lingering {
+            let outcome = stream.read(into: &inbound, limit: worker.readLimit, worker.blocks)
             budget -= inbound.count
             inbound.removeAll()
             switch outcome {
-            case .bytes: continue
+            case .bytes:
+                if watch == .linger { watchLinger() }
+                if budget <= 0 { return worker.loop.runAgain(self) }
             case .blocked:
                 inbound.recycle(into: worker.blocks)
                 return
@@ -307,7 +349,6 @@ final class ClientConnection: EventSource {
                 return close(nil)
             }
         }
-        if phase == .lingering { close(nil) }
     }
 
     /// Resets: what was sent must not pass for the whole.

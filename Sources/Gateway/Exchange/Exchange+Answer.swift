@@ -15,10 +15,10 @@ extension Exchange {
             // Backpressure: what the client cannot take stays with the container.
             if client.stream.isBlocked {
                 upstream.stream.readLess()
-                return
+                return upstream.inbound.recycle(into: worker.blocks)
             }
             if !upstream.inbound.isEmpty {
-                guard passOn(upstream) else { continue }
+                guard passOn(upstream), !client.stream.isBlocked else { continue }
                 if self.upstream !== upstream { return }
             }
             budget -= 1
@@ -109,7 +109,7 @@ extension Exchange {
         do throws(GatewayFailure) {
             if head.isInterim { return try lookAtInterim(head, bytes) }
             if head.status == 101 {
-                try checkUpgrade(bytes)
+                try checkUpgrade(head, bytes)
                 client.staged.reserve(head.byteCount + 256, from: worker.blocks)
                 try rewriteInterim(
                     head, bytes, worker.fields, id: record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS,
@@ -324,6 +324,16 @@ extension Exchange {
         if answer.framing == .chunked && !answer.sentLastChunk { client.staged.append("0\r\n\r\n") }
         if client.push() == .failed { return client.lost() }
         completed()
+    }
+
+    /// The client took what waited after a stall, which had taken the place of what was watched before.
+    func watchAgain() {
+        switch phase {
+        case .idle: client.watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        case .tunnel: checkTunnel()
+        case .form, .requesting, .answering, .discarding: if !body.isComplete { client.beginBodyWatch() }
+        case .queued, .connecting: break
+        }
     }
 
     /// The client took what waited: go on reading from the container.

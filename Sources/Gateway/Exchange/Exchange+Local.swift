@@ -32,7 +32,7 @@ extension Exchange {
             appendClearedCookie(to: &head)
         case .redirectToHTTPS:
             head.append("Location: https://")
-            record.appendHost(to: &head)
+            record.appendHostWithoutPort(to: &head)
             record.appendTarget(to: &head)
             head.append("\r\n")
         }
@@ -48,9 +48,10 @@ extension Exchange {
             worker.refuse(failure.reason, client.peer.address)
             finishRecord()
             releaseUpstream(reusable: false)
+            let showsItsEnd = answer.framing != .untilClose
             reset()
-            client.abort(nil)
-            return
+            // Its framing tells what came from the whole; without, only a reset does.
+            return showsItsEnd ? client.closePolitely(nil) : client.abort(nil)
         }
         switch failure {
         case .unauthorized, .forbidden:

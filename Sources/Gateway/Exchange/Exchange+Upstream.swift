@@ -14,7 +14,7 @@ extension Exchange {
         self.pool = pool
         let limits = worker.limits.upstream
         if isUpgrade {
-            guard ContainerCounts.take(pool.counts.tunnels, limit: limits.tunnelsPerVMID) else {
+            guard pool.enterTunnel(limit: limits.tunnelsPerVMID) else {
                 return fail(.overloaded(.upstreamTunnelsPerVmid))
             }
             place = .tunnel
@@ -194,7 +194,9 @@ extension Exchange {
     /// The time for `limits.body` is over: was the client fast enough, given that we had room?
     func checkBodyRate() {
         let limits = worker.limits.body
-        let waitedForClient = phase == .form || phase == .discarding || !(upstream?.stream.isBlocked ?? true)
+        let waitedForClient =
+            phase == .form || phase == .discarding
+            || !(upstream?.stream.isBlocked ?? true) && worker.shared.memoryPressure < .noBodies
         let needed = UInt64(limits.minimumRate) * UInt64(limits.overMs) / 1000
         guard waitedForClient, client.bodyWindow.bytes < needed else { return client.beginBodyWatch() }
         if phase == .discarding { return client.close(.bodyMinimumRate) }

@@ -111,6 +111,8 @@ final class Exchange {
     /// Makes ready for the next request on the connection.
     func reset() {
         phase = .idle
+        method = .other
+        minorVersion = 1
         facts = nil
         body = RequestBody()
         abandonsBody = false
@@ -176,9 +178,22 @@ final class Exchange {
 
     /// The client sent FIN while the container has the word. It may still read: the answer goes on as long as it moves.
     func clientStoppedSending() {
-        guard isWaitingForUpstream, client.watch != .stall else { return }
+        guard isWaitingForUpstream else { return }
         client.closesAfterAnswer = true
+        // Another watch means that something else ends it soon enough.
+        guard client.watch == .none else { return }
+        client.bodyWindow = (worker.nowMs, record.bytesOut)
         client.watch(.halfClosed, afterMs: 10_000)
+    }
+
+    /// Nothing has moved towards a client that stopped sending: it is taken to be gone.
+    func halfClosedTooLong() {
+        guard record.bytesOut == client.bodyWindow.bytes else {
+            client.bodyWindow.bytes = record.bytesOut
+            return client.watch(.halfClosed, afterMs: 10_000)
+        }
+        clientLost()
+        client.close(nil)
     }
 
     // MARK: Staleness

@@ -58,9 +58,29 @@ struct AccessRecord: ~Copyable {
         target.compact()
     }
 
-    borrowing func appendHost(to out: inout ByteBuffer) { host.withReadable { out.append($0) } }
+    /// Lets go of the storage that an unusually long target took.
+    mutating func becameIdle() {
+        guard target.capacity > 1024 else { return }
+        target = ByteBuffer()
+        pathCount = 0
+    }
 
-    borrowing func appendTarget(to out: inout ByteBuffer) { target.withReadable { out.append($0) } }
+    /// The port that a plain listener was asked on serves no TLS.
+    borrowing func appendHostWithoutPort(to out: inout ByteBuffer) {
+        host.withReadable { host in
+            var end = 0
+            while end < host.count, host[end] != UInt8(ascii: ":") { end += 1 }
+            out.append(host, 0..<end)
+        }
+    }
+
+    /// Path and query; `/` for a target that has neither (`OPTIONS *`).
+    borrowing func appendTarget(to out: inout ByteBuffer) {
+        target.withReadable { target in
+            guard target.count > 0, target[0] == UInt8(ascii: "/") else { return out.append(UInt8(ascii: "/")) }
+            out.append(target)
+        }
+    }
 
     /// The fields that every line about this request has.
     borrowing func appendFields(method: Method, client: IPAddress, session: Session?, to log: inout ByteBuffer) {

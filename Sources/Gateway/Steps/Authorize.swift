@@ -85,7 +85,8 @@ extension Exchange {
     /// Passes a session on if neither the clock nor a revocation ended it.
     private func live(_ session: Session, _ now: Int64) throws(GatewayFailure) -> Session {
         let snapshot = worker.snapshot
-        if !snapshot.revocations.isEmpty,
+        // Ending one for good goes to the disk, so it is done once.
+        if !snapshot.revocations.isEmpty, session.ended == nil,
             snapshot.revocations.covers(
                 sessionID: session.id, user: session.user, vmid: session.vmid, issuedAt: session.issuedAt)
         {

@@ -26,6 +26,7 @@ extension Exchange {
         logTunnelOpen()
         if client.push() == .failed { return client.lost() }
         checkTunnel()
+        if worker.isDraining { return closeTunnel(.drain) }
         if phase == .tunnel { pumpTunnelToClient() }
         if phase == .tunnel { pumpTunnelToUpstream() }
     }
@@ -33,14 +34,17 @@ extension Exchange {
     // MARK: Client to container
 
     func pumpTunnelToUpstream() {
+        // Named once: each look at a class's own variable counts a reference.
+        guard phase == .tunnel, let client, let upstream else { return }
+        let blocks = worker.blocks
         var budget = Self.bytesPerTurn
-        while phase == .tunnel, let upstream, !upstream.stream.isBlocked, !tunnel.clientEnded {
+        while phase == .tunnel, !upstream.stream.isBlocked, !tunnel.clientEnded {
             if client.inbound.isEmpty {
                 guard client.readMore() else { return }
                 continue
             }
             let count = client.inbound.count
-            let outcome = client.inbound.withReadable { upstream.stream.send($0, worker.blocks) }
+            let outcome = client.inbound.withReadable { upstream.stream.send($0, blocks) }
             client.inbound.consume(count)
             tunnel.bytesIn &+= UInt64(count)
             noteTunnelActivity()
@@ -52,7 +56,7 @@ extension Exchange {
             budget -= count
             if budget <= 0 { return worker.loop.runAgain(client) }
         }
-        if phase == .tunnel && client.inbound.isEmpty { client.inbound.recycle(into: worker.blocks) }
+        if phase == .tunnel { client.inbound.recycle(into: blocks) }
     }
 
     /// The client sends no more: tell the container the same, and go on in the other direction.
@@ -64,20 +68,28 @@ extension Exchange {
         }
     }
 
+    /// The client is gone altogether. What it sent before is still to be read, but behind its end comes nothing that
+    /// would tell: a container that says nothing would keep the tunnel for ever.
+    func clientHungUp() {
+        if phase == .tunnel && tunnel.clientEnded { client.lost() }
+    }
+
     // MARK: Container to client
 
     func pumpTunnelToClient() {
+        guard phase == .tunnel, let client, let upstream else { return }
+        let blocks = worker.blocks
         var budget = Self.bytesPerTurn
-        while phase == .tunnel, let upstream, !tunnel.upstreamEnded {
+        while phase == .tunnel, !tunnel.upstreamEnded {
             if client.stream.isBlocked {
                 upstream.stream.readLess()
-                return
+                return upstream.inbound.recycle(into: worker.blocks)
             }
             if upstream.inbound.isEmpty {
                 switch upstream.read() {
                 case .bytes: continue
                 case .blocked:
-                    upstream.inbound.recycle(into: worker.blocks)
+                    upstream.inbound.recycle(into: blocks)
                     return
                 case .ended: return upstreamClosedTunnelSide()
                 case .failed: return finishTunnel(.broken)
@@ -90,7 +102,7 @@ extension Exchange {
                 if isClosing { count = tunnel.tracker.boundary(in: bytes) ?? count }
                 let piece = bytes.extracting(first: count)
                 tunnel.tracker.advance(piece)
-                return client.stream.send(piece, worker.blocks)
+                return client.stream.send(piece, blocks)
             }
             upstream.inbound.consume(count)
             tunnel.bytesOut &+= UInt64(count)
@@ -109,6 +121,11 @@ extension Exchange {
         if client.stream.shutdownWriting(worker.blocks) == .failed || tunnel.clientEnded {
             finishTunnel(.upstreamClosed)
         }
+    }
+
+    /// The same for the container.
+    func upstreamHungUp() {
+        if phase == .tunnel && tunnel.upstreamEnded { finishTunnel(.upstreamClosed) }
     }
 
     private func noteTunnelActivity() {
@@ -137,7 +154,7 @@ extension Exchange {
         endTunnelRecord(.ended(why))
         releaseUpstream(reusable: false)
         reset()
-        client.closePolitely(nil)
+        client.closePolitely(nil, withinMs: 1000)
     }
 
     /// Looks whether the session still allows the tunnel, and when to look again.
@@ -156,7 +173,10 @@ extension Exchange {
             }
             waitMs = min(waitMs, Int64(tunnelIdleMs) - silentMs)
         }
-        if client.watch == .stall { return }
+        switch client.watch {
+        case .stall, .tunnelClose, .drain: return
+        default: break
+        }
         client.watch(.tunnel, afterMs: Int(clamping: waitMs))
     }
 

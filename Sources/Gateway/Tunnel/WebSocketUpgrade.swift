@@ -2,10 +2,11 @@ import Wire
 
 extension Exchange {
     /// Whether a 101 is the one we asked for (RFC 6455 section 4.1): not a single client byte passes before it is.
-    func checkUpgrade(_ bytes: borrowing Span<UInt8>) throws(GatewayFailure) {
+    func checkUpgrade(_ head: ResponseHead, _ bytes: borrowing Span<UInt8>) throws(GatewayFailure) {
         let fields = worker.fields
         guard isUpgrade else { throw .badGateway("It switched protocols unasked.") }
-        guard let upgrade = fields.first(.upgrade), !fields.repeats(.upgrade),
+        // HTTP/1.0 knows no upgrade (RFC 9110 section 7.8).
+        guard head.minorVersion >= 1, let upgrade = fields.first(.upgrade), !fields.repeats(.upgrade),
             HTTPSpan.equalsIgnoringCase(bytes.extracting(upgrade.valueRange), "websocket"),
             let connection = fields.first(.connection),
             ListHeader.contains("upgrade", in: bytes.extracting(connection.valueRange)),

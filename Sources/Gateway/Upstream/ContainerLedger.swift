@@ -10,11 +10,20 @@ final class ContainerCounts: Sendable {
     let tunnels = Atomic<Int>(0)
 
     /// Takes one place of `limit`, if there is one.
+    ///
+    /// Ordered with `giveBack` and `isAwaited`: of one who frees a place and looks for waiters, and one who waits and
+    /// looks for a place, at least one sees the other.
     static func take(_ count: borrowing Atomic<Int>, limit: Int) -> Bool {
-        if count.add(1, ordering: .relaxed).newValue <= limit { return true }
-        count.subtract(1, ordering: .relaxed)
+        if count.add(1, ordering: .sequentiallyConsistent).newValue <= limit { return true }
+        giveBack(count)
         return false
     }
+
+    /// Gives one place back.
+    static func giveBack(_ count: borrowing Atomic<Int>) { count.subtract(1, ordering: .sequentiallyConsistent) }
+
+    /// Whether somebody waits, on whichever loop.
+    var isAwaited: Bool { waiting.load(ordering: .sequentiallyConsistent) > 0 }
 
     var isQuiet: Bool {
         exchanges.load(ordering: .relaxed) == 0 && waiting.load(ordering: .relaxed) == 0

@@ -87,6 +87,7 @@ final class UpstreamConnection: EventSource {
                 }
             }
             if phase == .serving { exchange?.upstreamReadable() }
+            if phase == .serving, !events.isDisjoint(with: [.error, .hangup]) { exchange?.upstreamHungUp() }
         case .idle:
             // Bytes that nobody asked for, or the end: either way it is of no more use. Writability says nothing.
             if !events.isDisjoint(with: [.readable, .peerClosed, .error, .hangup]) { discardIdle() }

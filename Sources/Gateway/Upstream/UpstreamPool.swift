@@ -9,13 +9,16 @@ final class UpstreamPool {
     let counts: ContainerCounts
     private var idle: [UpstreamConnection] = []
     private var waiting: [Exchange] = []
+    /// Exchanges and tunnels that will come back: they hold this pool, so it must stay the one of its vmid.
+    private var users = 0
 
     init(vmid: UInt32, counts: ContainerCounts) {
         self.vmid = vmid
         self.counts = counts
     }
 
-    var isEmpty: Bool { idle.isEmpty && waiting.isEmpty }
+    /// Whether nothing would be lost with it.
+    var isEmpty: Bool { idle.isEmpty && waiting.isEmpty && users == 0 }
 
     // MARK: Idle connections
 
@@ -43,24 +46,42 @@ final class UpstreamPool {
 
     /// Takes a place for `exchange`, or a place in the queue; what it got.
     func enter(_ exchange: Exchange, places: Int, queue: Int) -> Exchange.Place {
-        if waiting.isEmpty && ContainerCounts.take(counts.exchanges, limit: places) { return .exchange }
+        let isFirst = waiting.isEmpty
+        if isFirst && ContainerCounts.take(counts.exchanges, limit: places) {
+            users += 1
+            return .exchange
+        }
         guard ContainerCounts.take(counts.waiting, limit: queue) else { return .none }
+        users += 1
+        // A place that another loop freed just before it could see us waiting is told to nobody.
+        if isFirst && ContainerCounts.take(counts.exchanges, limit: places) {
+            ContainerCounts.giveBack(counts.waiting)
+            return .exchange
+        }
         waiting.append(exchange)
         return .waiting
     }
 
+    /// Takes a tunnel's place, if there is one.
+    func enterTunnel(limit: Int) -> Bool {
+        guard ContainerCounts.take(counts.tunnels, limit: limit) else { return false }
+        users += 1
+        return true
+    }
+
     /// Gives a place back; the next of this loop takes it, or the other loops are told.
     func leave(_ place: Exchange.Place, _ exchange: Exchange, _ worker: Worker) {
+        if place != .none { users -= 1 }
         switch place {
-        case .none: return
+        case .none: break
         case .waiting:
             waiting.removeAll { $0 === exchange }
-            counts.waiting.subtract(1, ordering: .relaxed)
+            ContainerCounts.giveBack(counts.waiting)
         case .exchange:
-            counts.exchanges.subtract(1, ordering: .relaxed)
+            ContainerCounts.giveBack(counts.exchanges)
             admitWaiting()
-            if counts.waiting.load(ordering: .relaxed) > 0 { worker.shared.broadcast(.placeFreed(vmid)) }
-        case .tunnel: counts.tunnels.subtract(1, ordering: .relaxed)
+            if counts.isAwaited { worker.shared.broadcast(.placeFreed(vmid)) }
+        case .tunnel: ContainerCounts.giveBack(counts.tunnels)
         }
         if isEmpty { worker.dropPool(vmid) }
     }
@@ -70,7 +91,7 @@ final class UpstreamPool {
         while let next = waiting.first {
             guard ContainerCounts.take(counts.exchanges, limit: next.worker.limits.upstream.perVMID) else { return }
             waiting.removeFirst()
-            counts.waiting.subtract(1, ordering: .relaxed)
+            ContainerCounts.giveBack(counts.waiting)
             next.gotPlace()
         }
     }

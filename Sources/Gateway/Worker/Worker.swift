@@ -134,6 +134,7 @@ public final class Worker {
         case .tickets(let keys): certificates.adopt(keys)
         case .sessionsEnded: endStaleExchanges()
         case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
+        case .memoryEased: for client in clients where client.awaitsBody { loop.runAgain(client) }
         case .drain(let overMs): drain(overMs)
         case .stop: stopNow()
         }
@@ -203,7 +204,6 @@ public final class Worker {
     /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
     private func shedLargest() {
         guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
-        metrics.refused(.https, .memory)
         largest.abort(.memory)
     }
 }

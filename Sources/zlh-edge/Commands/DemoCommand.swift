@@ -62,9 +62,7 @@ private struct DemoRun: Sendable {
         }
 
         let container = try DemoContainer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
-        container.start()
         let game = try DemoMinecraftServer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
-        game.start()
         let port = Self.freePort(from: 8443)
         let gamePort = Self.freePort(from: 25565)
         let metricsPort = Self.freePort(from: 9180)
@@ -75,7 +73,10 @@ private struct DemoRun: Sendable {
         options.sendsHSTS = false
         options.logDescriptor = unsafe open("\(folder)/edge.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         options.ready = { _ in
-            // Not sooner: a token older than the record of used ones would be refused.
+            // Not sooner: the servers' threads must inherit that signals are events, and a token older than the record
+            // of used ones would be refused.
+            container.start()
+            game.start()
             do {
                 let url = try launchURL(port: port, now: Clock.epochMs() / 1000)
                 StandardOutput.write(announcement(url: url, ca: certificates.ca, gamePort: gamePort))

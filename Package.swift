@@ -90,6 +90,7 @@ let package = Package(
         tests(of: "Transport", ["Reactor", "TLS", "Wire"]),
         tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
         tests(of: "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
         tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]
 )

@@ -113,6 +113,7 @@ def test_neighbours_cannot_reach_in(gw, context):
     page = context.new_page()
     enter(gw, page, victim.vmid)
     enter(gw, page, evil.vmid)
+    page.wait_for_timeout(300)  # for its icon, which browsers ask for when it suits them
     before = len(victim.requests)
     target = url(gw, victim.vmid, "/x")
     result = page.evaluate("""async target => {
@@ -138,7 +139,9 @@ def test_neighbours_cannot_reach_in(gw, context):
         document.body.append(f); f.submit(); }""", target)
     page.wait_for_load_state()
     page.wait_for_timeout(300)
-    assert len(victim.requests) == before, [r.head for r in victim.requests[before:]]
+    # The form's 403 is a page of the victim's origin, so its icon is asked for from there.
+    reached = [r.head for r in victim.requests[before:] if r.target != "/favicon.ico"]
+    assert not reached
 
 
 def test_a_neighbour_may_not_frame_even_with_a_navigation(gw, context):
@@ -315,10 +318,10 @@ def test_logout_in_one_tab_ends_the_socket_of_another(gw, context):
     page, other = context.new_page(), context.new_page()
     enter(gw, page, up.vmid)
     page.evaluate("""() => new Promise(done => { w = new WebSocket(location.origin.replace('https', 'wss') + '/ws');
-        w.onopen = done; closed = 0; w.onclose = e => closed = e.code; })""")
+        w.onopen = done; code = 0; w.onclose = e => code = e.code; })""")
     other.goto(url(gw, up.vmid))
     assert other.evaluate("fetch('/.zlh/logout', {method: 'POST'}).then(r => r.status)") == 204
-    page.wait_for_function("closed == 1008", timeout=3000)
+    page.wait_for_function("code == 1008", timeout=3000)
     assert other.goto(url(gw, up.vmid)).status == 401
 
 
@@ -359,7 +362,8 @@ def test_a_launch_before_its_route_comes_alive_by_itself(gw, context):
     vmid = 3333
     page = context.new_page()
     enter(gw, page, vmid)
-    gw.write_routes(lambda routes: routes["ide"].update({vmid: {"address": "127.202.1.1", "generation": "z"}}))
+    gw.write_routes(lambda routes: routes["ide"].update({
+        vmid: {"address": "127.202.1.1", "port": 6000, "generation": "z"}}))
     site(gw, {"/": html("<b id=b>routed</b>")}, vmid)
     page.wait_for_selector("#b", timeout=15_000)
 

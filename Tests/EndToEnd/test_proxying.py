@@ -1,11 +1,13 @@
 """CONTRACT §4: streaming, upstreams that fail in every way, and what the browser then sees."""
 
+import contextlib
 import hashlib
 import re
 import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -538,3 +540,20 @@ def test_a_client_that_never_finishes_tls(gw):
     with socket.create_connection((gw.address, gw.port)) as plain:
         plain.sendall(b"\x16\x03\x01\x02\x00\x01")
     assert gw.running()
+
+
+def test_a_slow_reader_gets_the_end_of_an_answer_that_closes(gw):
+    """What waits in the gateway for the client outlasts the answer and the time that a closed connection lingers. Sizes
+    around what the kernel takes of an answer that nobody reads, so that for some the very end waits."""
+    kernel = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
+    sizes = range(kernel * 60 // 100, kernel * 75 // 100, 32 * 1024)
+    upstream = gw.upstream(replies(lambda request: reply(b"x" * int(request.target[1:]))))
+    cookie = gw.launch(upstream.vmid)
+    with contextlib.ExitStack() as stack:
+        raws = [stack.enter_context(gw.raw(upstream.vmid, receive_buffer=4096)) for _ in sizes]
+        for raw, size in zip(raws, sizes):
+            raw.send(f"GET /{size} HTTP/1.1\r\nHost: {raw.host}\r\nCookie: __Host-zlh_s={cookie}\r\n"
+                     "Connection: close\r\n\r\n")
+        time.sleep(2.6)
+        for raw, size in zip(raws, sizes):
+            assert len(raw.answer().body) == size

@@ -1,0 +1,105 @@
+import Testing
+import Wire
+
+@testable import Gateway
+
+/// The cross-site rule, one row of the contract's text a line.
+@Suite struct CheckSiteTests {
+    private static let own = "Origin: https://dev-1101.example.test"
+    private static let sibling = "Origin: https://dev-1102.example.test"
+
+    private func passes(
+        _ bytes: [UInt8], usesHeaderToken: Bool = false, hasSessionCookie: Bool = true
+    ) throws -> Bool {
+        try withRequest(bytes) { head, bytes, fields in
+            do throws(GatewayFailure) {
+                try checkSite(
+                    head, bytes, fields, usesHeaderToken: usesHeaderToken, hasSessionCookie: hasSessionCookie)
+                return true
+            } catch {
+                #expect(error.status == 403)
+                return false
+            }
+        }
+    }
+
+    private static func navigation(_ site: String, mode: String = "navigate", dest: String = "document") -> [String] {
+        ["Sec-Fetch-Site: \(site)", "Sec-Fetch-Mode: \(mode)", "Sec-Fetch-Dest: \(dest)"]
+    }
+
+    /// Request line, fields, whether it passes.
+    @Test(
+        arguments: [
+            // Without fetch metadata: only an unsafe method with a foreign Origin is refused.
+            ("GET / HTTP/1.1", [], true),
+            ("GET / HTTP/1.1", [sibling], true),
+            ("HEAD / HTTP/1.1", ["Origin: null"], true),
+            ("POST / HTTP/1.1", [], true),
+            ("POST / HTTP/1.1", [own], true),
+            ("POST / HTTP/1.1", [sibling], false),
+            ("POST / HTTP/1.1", ["Origin: null"], false),
+            ("PUT / HTTP/1.1", ["Origin: http://dev-1101.example.test"], false),
+            ("DELETE / HTTP/1.1", ["Origin: https://dev-1101.example.test:8443"], false),
+            ("PATCH / HTTP/1.1", ["Origin: https://dev-1101.example.test.evil"], false),
+            ("POST / HTTP/1.1", ["Origin: https://dev-1101.example.tes"], false),
+            ("POST / HTTP/1.1", ["Origin: https://"], false),
+            ("POST / HTTP/1.1", ["Origin:"], false),
+            ("BREW / HTTP/1.1", [sibling], false),
+            ("GET / HTTP/1.1", [own, own], false),
+            // With it: it alone decides.
+            ("POST / HTTP/1.1", ["Sec-Fetch-Site: same-origin", sibling], true),
+            ("POST / HTTP/1.1", ["Sec-Fetch-Site: none"], true),
+            ("GET / HTTP/1.1", navigation("cross-site"), true),
+            ("GET / HTTP/1.1", navigation("same-site"), true),
+            ("HEAD / HTTP/1.1", navigation("cross-site"), true),
+            ("GET / HTTP/1.1", navigation("cross-site", dest: "empty"), true),
+            ("POST / HTTP/1.1", navigation("cross-site"), false),
+            ("POST / HTTP/1.1", navigation("same-site"), false),
+            ("OPTIONS / HTTP/1.1", navigation("same-site"), false),
+            ("GET / HTTP/1.1", navigation("same-site", dest: "iframe"), false),
+            ("GET / HTTP/1.1", navigation("cross-site", dest: "script"), false),
+            ("GET / HTTP/1.1", navigation("cross-site", mode: "cors", dest: "empty"), false),
+            ("GET / HTTP/1.1", navigation("same-site", mode: "no-cors", dest: "image"), false),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-site"], false),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-site", "Sec-Fetch-Mode: navigate"], false),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: somewhere"], false),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site:"], false),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: none", "Sec-Fetch-Site: same-origin"], false),
+        ] as [(String, [String], Bool)])
+    func ordinary(line: String, fields: [String], passes expected: Bool) throws {
+        #expect(try passes(request(line, fields)) == expected)
+    }
+
+    /// Fields beside the handshake, header token, session cookie, whether it passes.
+    @Test(
+        arguments: [
+            ([own], false, true, true),
+            ([own], true, false, true),
+            ([own, "Sec-Fetch-Site: cross-site"], false, true, true),
+            ([sibling], false, true, false),
+            ([sibling, "Sec-Fetch-Site: same-origin"], false, true, false),
+            (["Origin: null"], false, true, false),
+            ([], false, true, false),
+            ([], true, true, false),
+            ([], true, false, true),
+            ([own, sibling], false, true, false),
+        ] as [([String], Bool, Bool, Bool)])
+    func upgrades(fields: [String], headerToken: Bool, cookie: Bool, passes expected: Bool) throws {
+        let bytes = request("GET /ws HTTP/1.1", handshake + fields)
+        #expect(try passes(bytes, usesHeaderToken: headerToken, hasSessionCookie: cookie) == expected)
+    }
+
+    /// The own origin is the Host as received, lower-cased, its port included.
+    @Test(arguments: [
+        ("dev-1101.example.test:8443", "https://dev-1101.example.test:8443", true),
+        ("dev-1101.example.test:8443", "https://dev-1101.example.test", false),
+        ("DEV-1101.Example.Test", "https://dev-1101.example.test", true),
+        ("dev-1101.example.test.", "https://dev-1101.example.test.", true),
+        ("dev-1101.example.test", "https://dev-1101.example.test.", false),
+        ("dev-1101.example.test", "https://dev-1101.example.test/", false),
+        ("dev-1101.example.test", "wss://dev-1101.example.test", false),
+    ])
+    func ownOrigin(host: String, origin: String, passes expected: Bool) throws {
+        #expect(try passes(request("POST / HTTP/1.1", ["Origin: \(origin)"], host: host)) == expected)
+    }
+}

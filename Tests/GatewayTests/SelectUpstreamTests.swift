@@ -1,0 +1,86 @@
+import Identity
+import Routing
+import Testing
+import Wire
+
+@testable import Gateway
+
+/// Rows 1, 2, 7 and 8 of the table of decisions.
+@Suite struct SelectUpstreamTests {
+    private static func route(_ vmid: UInt32, _ address: String, _ generation: String = "g1") -> IDERoute {
+        IDERoute(vmid: vmid, endpoint: Endpoint("\(address):6000")!, generation: generation)
+    }
+
+    private static let routes = RouteTable(
+        ide: [
+            route(1101, "10.0.0.1"), route(1102, "10.0.0.2", "g2"), route(1103, "10.0.0.3"), route(1104, "10.0.0.3"),
+        ], minecraft: [], revoked: [], generation: 1)
+
+    private static func session(_ vmid: UInt32, _ generation: String) -> Session {
+        Session.transient(
+            SealedSession(
+                id: "s", user: "alice", vmid: vmid, generation: generation, issuedAt: 0, absoluteEnd: .max), now: 0)
+    }
+
+    @Test(
+        arguments: [
+            (1101, "g1", "10.0.0.1:6000"), (1102, "g2", "10.0.0.2:6000"), (1101, "g2", "unauthorized"),
+            (1102, "", "unauthorized"), (1103, "g1", "route_conflict"), (1104, "g1", "route_conflict"),
+            (1104, "other", "route_conflict"), (1105, "g1", "no_such_ide"), (0, "g1", "no_such_ide"),
+            (.max, "g1", "no_such_ide"),
+        ] as [(UInt32, String, String)])
+    func selects(vmid: UInt32, generation: String, outcome: String) {
+        do throws(GatewayFailure) {
+            let route = try selectUpstream(for: Self.session(vmid, generation), vmid: vmid, in: Self.routes)
+            #expect("\(route.endpoint)" == outcome)
+            #expect(route.vmid == vmid)
+        } catch {
+            #expect("\(error.error)" == outcome)
+            // Another tenant's container: the cookie is cleared, which `revoked` does and `none` does not.
+            if case .unauthorized(let why) = error { #expect("\(why.word)" == "revoked") }
+        }
+    }
+
+    @Test(arguments: [
+        ("dev-1101.example.test", "1101"), ("DEV-1101.EXAMPLE.TEST.:8443", "1101"), ("dev-1.example.test", "1"),
+        ("dev-01.example.test", "421"), ("dev-0.example.test", "421"), ("dev-.example.test", "421"),
+        ("dev-2000.example.test", "421"), ("dev-99999999999.example.test", "421"), ("www.example.test", "421"),
+        ("a.dev-1101.example.test", "421"), ("dev-1101.example.test.evil", "421"), ("dev-1101.other.test", "421"),
+        ("10.0.0.1", "421"), ("[::1]:443", "421"), ("dev-1101.example.test:", "400"),
+        ("dev-1101.example.test:0", "400"), ("dev-1101.example.test:65536", "400"), ("dev-1101.example.test..", "400"),
+        ("user@dev-1101.example.test", "400"), ("dev-1101.example.test/", "400"), ("dev_1101.example.test", "421"),
+        ("*", "400"), ("dev-%31101.example.test", "400"),
+    ])
+    func identifies(host: String, outcome: String) throws {
+        let domain = try #require(DevDomain("example.test", vmids: 1...1999))
+        try withRequest(request(host: host)) { head, bytes, _ in
+            do throws(GatewayFailure) {
+                let vmid = try identifyVM(head, bytes, in: domain)
+                #expect("\(vmid)" == outcome)
+            } catch {
+                #expect("\(error.status)" == outcome)
+            }
+        }
+    }
+}
+
+/// What a request is taken for: it decides between a page, a redirect and JSON.
+@Suite struct RequestFactsTests {
+    @Test(
+        arguments: [
+            ("GET / HTTP/1.1", ["Sec-Fetch-Mode: navigate"], true, true),
+            ("HEAD / HTTP/1.1", ["Sec-Fetch-Mode: navigate"], true, true),
+            ("POST / HTTP/1.1", ["Sec-Fetch-Mode: navigate"], false, true),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Mode: cors", "Accept: text/html"], false, false),
+            ("GET / HTTP/1.1", ["Accept: text/html,application/xhtml+xml;q=0.9"], true, true),
+            ("GET / HTTP/1.1", ["Accept: application/json, text/html;q=0.1"], true, true),
+            ("GET / HTTP/1.1", ["Accept: */*"], false, false),
+            ("GET / HTTP/1.1", [], false, false),
+            ("GET / HTTP/1.1", handshake + ["Sec-Fetch-Mode: navigate"], false, false),
+        ] as [(String, [String], Bool, Bool)])
+    func navigation(line: String, fields: [String], isNavigation: Bool, wantsPage: Bool) throws {
+        let facts = try withRequest(request(line, fields)) { RequestFacts($0, $1, $2) }
+        #expect(facts.isNavigation == isNavigation)
+        #expect(facts.wantsPage == wantsPage)
+    }
+}

@@ -45,8 +45,8 @@ def play(make_gateway):
         port = free_port()
         health = {**HEALTH, **config.pop("health", {})}
         minecraft = {"health": health, **config.pop("minecraft", {})}
-        gateway = make_gateway(start=False, routes=1, listen={"minecraft": [f"127.0.0.1:{port}"]},
-                               minecraft=minecraft, **config)
+        listen = config.pop("listen", {"minecraft": [f"127.0.0.1:{port}"]})
+        gateway = make_gateway(start=False, routes=1, listen=listen, minecraft=minecraft, **config)
         gateway.routes["minecraft"] = list(routes)
         gateway.save_routes()
         gateway.start()

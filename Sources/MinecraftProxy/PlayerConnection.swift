@@ -205,6 +205,8 @@ final class PlayerConnection: EventSource {
     private func readOpening() -> Bool {
         switch inbound.withReadable({ MinecraftOpening.parse($0) }) {
         case .partial:
+            // What looked like a legacy ping is longer: it has all the time again.
+            if legacy != nil { watch(handshakeEndMs) }
             legacy = nil
             return false
         case .partialLegacy(let ping):

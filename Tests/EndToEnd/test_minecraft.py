@@ -104,6 +104,8 @@ def test_a_handshake_of_254_bytes_is_no_legacy_ping(play, servers):
     assert raw[:3] == b"\xfe\x01\x00"
     with Client(gateway.mc) as client:
         client.drip(raw[:3], 0.1)
+        # Longer than a legacy ping would be waited for.
+        time.sleep(0.8)
         client.send(raw[3:] + login_start())
         assert greeting(client) == "one"
 

@@ -97,7 +97,7 @@ def test_quarry_reads_the_kick(play, quarry, version):  # noqa: F811
     assert " ".join(fleet.wait("kicked")[1:]) == "Unknown server: check the address"
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 def test_a_fleet_stays_through_reloads(play, quarry, request):  # noqa: F811
     reloads = 1000 if request.config.getoption("--soak") else 60
     server = quarry_server(quarry)

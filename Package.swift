@@ -88,8 +88,10 @@ let package = Package(
         tests(of: "Reactor", ["CLinux"]),
         tests(of: "TLS", ["COpenSSL", "Reactor", "Transport", "Wire"], files: ["Fixtures"]),
         tests(of: "Transport", ["Reactor", "TLS", "Wire"]),
-        tests(of: "Gateway", ["Identity", "Routing", "Wire"]),
         tests(of: "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
+        tests(
+            of: "Gateway",
+            ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"]),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]

@@ -41,7 +41,7 @@ public enum Crypto {
     }
 
     /// A fresh identifier, for a session or a key: 128 random bits in 22 characters of base64url.
-    public static func randomID() -> String { Base64.url(randomBytes(16)) }
+    public static func randomID() -> String { Base64URL.encode(randomBytes(16)) }
 
     /// Whether both hold the same bytes, in a time that depends on their lengths alone.
     public static func constantTimeEquals(_ left: borrowing Span<UInt8>, _ right: borrowing Span<UInt8>) -> Bool {
@@ -61,7 +61,7 @@ public enum Crypto {
         text.append(key)
         text.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
         let hash = text.withReadable { sha1($0) }
-        Base64.append(hash, to: &out)
+        Base64.encode(hash.span, into: &out)
     }
 
     /// HMAC-SHA-256 (RFC 7518 section 3.2).

@@ -1,3 +1,5 @@
+import Wire
+
 /// A file of lines `expires key value`, appended to and now and then rewritten, that several processes may share: the
 /// old one and the new one during an upgrade.
 ///
@@ -12,7 +14,7 @@ struct ExpiringLog: ~Copyable {
 
         var line: [UInt8] {
             let fields =
-                "\(expires) \(Base64.url(Array(key.utf8))) \(value.isEmpty ? "." : Base64.url(Array(value.utf8)))\n"
+                "\(expires) \(Base64URL.encode(Array(key.utf8))) \(value.isEmpty ? "." : Base64URL.encode(Array(value.utf8)))\n"
             return Array(fields.utf8)
         }
 
@@ -33,7 +35,7 @@ struct ExpiringLog: ~Copyable {
 
         private static func text(_ field: ArraySlice<UInt8>) -> String? {
             if field.elementsEqual([UInt8(ascii: ".")]) { return "" }
-            return Base64.decodeURL(Array(field).span).flatMap { String(validating: $0, as: UTF8.self) }
+            return Base64URL.decode(Array(field).span).flatMap { String(validating: $0, as: UTF8.self) }
         }
     }
 

@@ -1,3 +1,5 @@
+import Wire
+
 /// Turns one JWK (RFC 7517, 7518, 8037) into a key, or says why not.
 struct JWKReader {
     let index: Int
@@ -86,7 +88,7 @@ struct JWKReader {
     /// A member in base64url (RFC 7518 section 2: no padding).
     private func bytes(_ name: String) throws(KeySetError) -> [UInt8] {
         guard let text = jwk[name]?.string else { throw refuse("no \"\(name)\"") }
-        guard let bytes = Base64.decodeURL(text), !bytes.isEmpty else {
+        guard let bytes = Base64URL.decode(text), !bytes.isEmpty else {
             throw refuse("\"\(name)\" is not base64url without padding")
         }
         return bytes

@@ -1,3 +1,5 @@
+import Wire
+
 /// A JWS in compact form (RFC 7515 section 7.1), taken apart but not yet believed.
 struct JWS {
     /// More than this is not looked at.
@@ -18,9 +20,9 @@ struct JWS {
     /// Takes `token` apart; nil unless it has exactly three canonical base64url parts and a header to our rules.
     static func parse(_ token: borrowing Span<UInt8>) -> JWS? {
         guard let parts = split(token),
-            let headerBytes = Base64.decodeURL(token.extracting(parts.header)),
-            let payload = Base64.decodeURL(token.extracting(parts.payload)),
-            let signature = Base64.decodeURL(token.extracting(parts.signature)),
+            let headerBytes = Base64URL.decode(token.extracting(parts.header)),
+            let payload = Base64URL.decode(token.extracting(parts.payload)),
+            let signature = Base64URL.decode(token.extracting(parts.signature)),
             let header = try? StrictJSON.parse(headerBytes, membersAtMost: 32),
             !forbidden.contains(where: { header[$0] != nil }),
             let algorithm = header["alg"]?.string, let keyID = header["kid"]?.string

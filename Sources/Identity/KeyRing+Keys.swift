@@ -18,7 +18,7 @@ extension KeyRing {
 
             /// A new random key.
             init(created: Int64) {
-                self.init(id: Base64.url(Crypto.randomBytes(6)), created: created, secret: Crypto.randomBytes(32))
+                self.init(id: Base64URL.encode(Crypto.randomBytes(6)), created: created, secret: Crypto.randomBytes(32))
             }
         }
 
@@ -43,7 +43,7 @@ extension KeyRing {
             out.append("v1.")
             out.append(text: entry.id)
             out.append(UInt8(ascii: "."))
-            out.append(Base64.urlBytes(sealed).span)
+            Base64URL.encode(sealed.span, into: &out)
         }
 
         /// What `seal` put into `cookie`; nil when the value was not sealed by a key of this ring for this host, byte
@@ -52,7 +52,7 @@ extension KeyRing {
             _ cookie: borrowing Span<UInt8>, host: borrowing Span<UInt8>, now: Int64
         ) -> SealedSession? {
             guard cookie.count <= Self.sizeAtMost, let (entry, start) = entry(named: cookie),
-                let sealed = Base64.decodeURL(cookie.extracting(start..<cookie.count)),
+                let sealed = Base64URL.decode(cookie.extracting(start..<cookie.count)),
                 let plain = cipher.open(sealed, key: entry.secret, additional: host),
                 let session = SealedSession(bytes: plain), now < session.absoluteEnd
             else { return nil }

@@ -1,3 +1,5 @@
+import Wire
+
 /// `session-keys.json` under `state`: `{"keys":[{"kid":…,"created":…,"key":…}]}`, oldest first, keys in base64url.
 struct KeyRingFile: Sendable {
     /// Tells one version of the file from the next.
@@ -50,7 +52,8 @@ struct KeyRingFile: Sendable {
     private static func text(_ entries: [KeyRing.Keys.Entry]) -> String {
         let keys = entries.map {
             JSONValue([
-                ("kid", .string($0.id)), ("created", .integer($0.created)), ("key", .string(Base64.url($0.secret))),
+                ("kid", .string($0.id)), ("created", .integer($0.created)),
+                ("key", .string(Base64URL.encode($0.secret))),
             ])
         }
         return JSONValue([("keys", .array(keys))]).text + "\n"
@@ -61,9 +64,9 @@ struct KeyRingFile: Sendable {
             !list.isEmpty
         else { return nil }
         let entries = list.compactMap { element -> KeyRing.Keys.Entry? in
-            guard let id = element["kid"]?.string, Base64.decodeURL(id) != nil, (1...32).contains(id.utf8.count),
+            guard let id = element["kid"]?.string, Base64URL.decode(id) != nil, (1...32).contains(id.utf8.count),
                 let created = element["created"]?.integer, (0...1 << 40).contains(created),
-                let secret = element["key"]?.string.flatMap(Base64.decodeURL), secret.count == 32
+                let secret = element["key"]?.string.flatMap(Base64URL.decode), secret.count == 32
             else { return nil }
             return .init(id: id, created: created, secret: secret)
         }

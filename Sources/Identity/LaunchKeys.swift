@@ -1,3 +1,5 @@
+import Wire
+
 /// Makes launch keys and, with them, tokens: what `zlh-edge token` does.
 public enum LaunchKeys {
     /// The private half's file name, beside the JWKS.
@@ -14,8 +16,8 @@ public enum LaunchKeys {
         guard let key = PKey.generateEd25519(), let pem = key.privatePEM, let x = key.ed25519PublicBytes else {
             throw LaunchKeyError("libcrypto cannot make Ed25519 keys")
         }
-        let publicKey = Base64.url(x)
-        let id = Base64.url(Crypto.sha256(Array(#"{"crv":"Ed25519","kty":"OKP","x":"\#(publicKey)"}"#.utf8)))
+        let publicKey = Base64URL.encode(x)
+        let id = Base64URL.encode(Crypto.sha256(Array(#"{"crv":"Ed25519","kty":"OKP","x":"\#(publicKey)"}"#.utf8)))
         let paths = (pem: "\(directory)/\(privateKeyName)", jwks: "\(directory)/\(keySetName)")
         do {
             try StateFile.makeDirectory(directory, mode: 0o755)

@@ -1,3 +1,5 @@
+import Wire
+
 /// Why a key cannot issue launch tokens, or a key file cannot be made; one line for a person.
 public struct LaunchKeyError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What is wrong and how to mend it.
@@ -75,11 +77,11 @@ public struct LaunchSigner: Sendable {
             ("alg", .string(algorithm.rawValue)), ("kid", .string(keyID)), ("typ", .string("JWT")),
         ])
         let payload = claims.payload(audience: audience)
-        let message = Base64.url(Array(header.text.utf8)) + "." + Base64.url(Array(payload.text.utf8))
+        let message = Base64URL.encode(Array(header.text.utf8)) + "." + Base64URL.encode(Array(payload.text.utf8))
         guard let signature = signature(over: Array(message.utf8)) else {
             throw LaunchKeyError("the key cannot sign: is it a public key?")
         }
-        let token = message + "." + Base64.url(signature)
+        let token = message + "." + Base64URL.encode(signature)
         guard token.utf8.count <= JWS.sizeAtMost else {
             throw LaunchKeyError("the token has \(token.utf8.count) bytes, more than \(JWS.sizeAtMost)")
         }

@@ -1,4 +1,5 @@
 internal import Synchronization
+import Wire
 
 /// The live sessions of all loops: for idle time, for listing, and so that an ended one stays ended. Any thread.
 ///
@@ -102,19 +103,24 @@ public final class SessionRegistry: Sendable {
 
     /// Ends what is over by the clock and forgets it. Waits for the disk: not on an event loop. Call it every second
     /// or so.
-    public func sweep(now: Int64) {
+    /// - Returns: how many ended.
+    @discardableResult
+    public func sweep(now: Int64) -> Int {
         let idle = limits.idle
+        var ended = 0
         for shard in shards {
             let over = shard.sessions.withLock { $0.values.filter { $0.check(now: now, idle: idle) != nil } }
             // First remembered, then forgotten: no cookie finds a gap between the two.
             for session in over { remember(session) }
+            ended += over.count
             shard.sessions.withLock { sessions in
                 for session in over where sessions.removeValue(forKey: session.sealed) != nil {
                     live.subtract(1, ordering: .relaxed)
                 }
             }
         }
-        ended.sweep(now: now)
+        self.ended.sweep(now: now)
+        return ended
     }
 
     /// Why the file of ended sessions is behind memory; nil when all is well.
@@ -139,6 +145,6 @@ public final class SessionRegistry: Sendable {
     }
 
     private static func fingerprint(_ sealed: SealedSession) -> String {
-        Base64.url(Array(Crypto.sha256(sealed.bytes).prefix(16)))
+        Base64URL.encode(Array(Crypto.sha256(sealed.bytes).prefix(16)))
     }
 }

@@ -1,3 +1,5 @@
+import Wire
+
 /// A launch token laid open for a person who may know everything: what it says, and how each check went. For
 /// `zlh-edge token inspect`, never for an answer to a browser.
 public struct TokenInspection: Sendable {
@@ -109,7 +111,7 @@ extension TokenInspection {
             return nil
         }
         let decoded = [parts.header, parts.payload, parts.signature].map {
-            Base64.decodeURL(bytes.span.extracting($0))
+            Base64URL.decode(bytes.span.extracting($0))
         }
         note(
             "form", !decoded.contains(nil),

@@ -198,21 +198,3 @@ public enum RouteKind: UInt8, CaseIterable, Sendable, MetricLabel {
         }
     }
 }
-
-extension Method {
-    /// The `method` label: the wire's name, or `other`.
-    var metricLabel: StaticString {
-        switch self {
-        case .get: "GET"
-        case .head: "HEAD"
-        case .post: "POST"
-        case .put: "PUT"
-        case .delete: "DELETE"
-        case .connect: "CONNECT"
-        case .options: "OPTIONS"
-        case .trace: "TRACE"
-        case .patch: "PATCH"
-        case .other: "other"
-        }
-    }
-}

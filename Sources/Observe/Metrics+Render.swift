@@ -31,7 +31,7 @@ extension Metrics {
                     let count = sum(Layout.request(method, code, version))
                     if count == 0 { continue }
                     text.sample()
-                    text.label("method", method.metricLabel)
+                    text.label("method", method.name)
                     text.label("code", code)
                     text.label("protocol", version.label)
                     text.value(count)

@@ -349,7 +349,8 @@ public final class Supervisor {
 
     private func everySecond() {
         let now = LoadedFiles.now()
-        shared.sessions.sweep(now: now)
+        // A tunnel whose client takes nothing does not look at the clock itself.
+        if shared.sessions.sweep(now: now) > 0 { shared.broadcast(.sessionsEnded) }
         shared.spent.sweep(now: now)
         if revocationStore.sweep(now: now) { publish() }
         do {

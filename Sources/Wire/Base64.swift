@@ -25,9 +25,7 @@ public enum Base64URL {
     public static func encode(_ bytes: [UInt8]) -> String {
         var output = ByteBuffer()
         encode(bytes.span, into: &output)
-        return output.withReadable { text in
-            String(decoding: (0..<text.count).map { text[$0] }, as: UTF8.self)
-        }
+        return output.withReadable { $0.text() }
     }
 
     /// Appends what `text` encodes; false, and nothing appended, unless it is the canonical encoding: no padding, no
@@ -57,12 +55,14 @@ public enum Base64URL {
     }
 
     /// What `text` encodes, nil unless it is the canonical encoding.
-    public static func decode(_ text: String) -> [UInt8]? {
-        var output = ByteBuffer()
-        let bytes = Array(text.utf8)
-        guard decode(bytes.span, into: &output) else { return nil }
-        return output.withReadable { decoded in (0..<decoded.count).map { decoded[$0] } }
+    public static func decode(_ text: borrowing Span<UInt8>) -> [UInt8]? {
+        var output = ByteBuffer(capacity: text.count + 1)
+        guard decode(text, into: &output) else { return nil }
+        return output.withReadable { $0.copied() }
     }
+
+    /// What `text` encodes, nil unless it is the canonical encoding.
+    public static func decode(_ text: String) -> [UInt8]? { decode(Array(text.utf8).span) }
 }
 
 /// What both alphabets share.

@@ -60,17 +60,17 @@ import Wire
     func base64() {
         for count in 0..<70 {
             let bytes = Crypto.randomBytes(count)
-            #expect(Base64.decodeURL(Base64.url(bytes)) == bytes)
+            #expect(Base64URL.decode(Base64URL.encode(bytes)) == bytes)
         }
         for text in ["A", "AB", "AAB", "AA==", "A A", "AA\n", "+/+/", "AAAAA", "é", "AA=", "-_-", "AAAA="] {
-            #expect(Base64.decodeURL(text) == nil, "\(text)")
+            #expect(Base64URL.decode(text) == nil, "\(text)")
         }
-        #expect(Base64.decodeURL("-_-_") == [0xfb, 0xff, 0xbf])
-        #expect(Base64.decodeURL("") == [])
+        #expect(Base64URL.decode("-_-_") == [0xfb, 0xff, 0xbf])
+        #expect(Base64URL.decode("") == [])
         // All texts of two and three digits: exactly those with zero in the unused bits are taken.
         let digits = (0..<128).map { UInt8($0) }
         let taken = digits.reduce(0) { sum, a in
-            sum + digits.filter { Base64.decodeURL([a, $0].span) != nil }.count
+            sum + digits.filter { Base64URL.decode([a, $0].span) != nil }.count
         }
         #expect(taken == 256)
     }

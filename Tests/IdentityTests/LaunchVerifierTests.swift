@@ -1,4 +1,5 @@
 import Testing
+import Wire
 
 @testable import Identity
 
@@ -72,9 +73,10 @@ import Testing
         let payload = Array(claims.payload(audience: "zlh-edge").text.utf8)
         for _ in 0..<3000 {
             let message =
-                Base64.url(Array(#"{"alg":"HS256","kid":"k"}"#.utf8)) + "." + Base64.url(mutated(payload, &random))
+                Base64URL.encode(Array(#"{"alg":"HS256","kid":"k"}"#.utf8)) + "."
+                + Base64URL.encode(mutated(payload, &random))
             let mac = Crypto.hmacSHA256(key: [UInt8](repeating: 7, count: 32), Array(message.utf8).span)
-            _ = verifier.result(message + "." + Base64.url(mac), vmid: 5, now: 110)
+            _ = verifier.result(message + "." + Base64URL.encode(mac), vmid: 5, now: 110)
         }
     }
 

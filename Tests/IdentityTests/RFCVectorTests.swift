@@ -1,4 +1,5 @@
 import Testing
+import Wire
 
 @testable import Identity
 
@@ -53,7 +54,7 @@ import Testing
         let bytes = Array(example.token.utf8)
         let split = JWS.split(bytes.span)
         let parts = try #require(split)
-        var signature = try #require(Base64.decodeURL(String(decoding: bytes[parts.signature], as: UTF8.self)))
+        var signature = try #require(Base64URL.decode(String(decoding: bytes[parts.signature], as: UTF8.self)))
         let message = Array(bytes[..<parts.payload.upperBound])
         #expect(key.verifies(signature, over: message))
         for at in signature.indices {

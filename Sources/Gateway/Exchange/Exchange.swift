@@ -218,13 +218,20 @@ final class Exchange {
         switch phase {
         case .tunnel: closeTunnel(why)
         case .answering:
-            if case .routeChanged = why { return }
+            switch why {
+            // What is on its way was allowed when it began; a long download is no idleness.
+            case .routeChanged, .session(.idle): return
+            default: break
+            }
             record.reason = "revoked"
             clientLost()
             client.abort(nil)
         case .requesting, .connecting, .queued:
-            if case .routeChanged = why { return }
-            fail(.unauthorized(.revoked))
+            switch why {
+            case .routeChanged, .session(.idle): return
+            case .session(.expired): fail(.unauthorized(.expired))
+            default: fail(.unauthorized(.revoked))
+            }
         default: break
         }
     }

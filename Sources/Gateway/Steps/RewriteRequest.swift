@@ -32,8 +32,7 @@ func rewriteRequest(
     id.append(to: &out)
     out.append("\r\n")
 
-    // Fields that stay are contiguous lines more often than not: each run is copied at once.
-    var run = 0..<0
+    var kept = KeptLines()
     for index in 0..<fields.count {
         let field = fields[index]
         let keeps: Bool
@@ -45,25 +44,16 @@ func rewriteRequest(
         case .cookie:
             keeps = !CookieHeader.containsOurs(bytes.extracting(field.valueRange))
             if !keeps {
-                out.append(bytes, run)
-                run = 0..<0
+                kept.flush(bytes, into: &out)
                 appendCookie(field, bytes, into: &out)
             }
         case .expect: keeps = head.expectContinue
         case .authorization, .contentLength: keeps = true
         default: keeps = !nominated.names(field, bytes, fields)
         }
-        if keeps {
-            let line = field.lineRange
-            if run.upperBound == line.lowerBound && !run.isEmpty {
-                run = run.lowerBound..<line.upperBound
-            } else {
-                out.append(bytes, run)
-                run = line
-            }
-        }
+        if keeps { kept.keep(field, bytes, into: &out) }
     }
-    out.append(bytes, run)
+    kept.flush(bytes, into: &out)
 
     if head.isWebSocketUpgrade {
         out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")

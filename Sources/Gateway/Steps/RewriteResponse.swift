@@ -76,7 +76,7 @@ private func appendAnswerFields(
     } catch {
         throw .badGateway("Its Connection field has too many members.")
     }
-    var run = 0..<0
+    var kept = KeptLines()
     for index in 0..<fields.count {
         let field = fields[index]
         let keeps: Bool
@@ -91,16 +91,14 @@ private func appendAnswerFields(
             let isOurs = SetCookieHeader.isOurs(value)
             keeps = !isOurs && !SetCookieHeader.hasDomain(value)
             if !keeps && !isOurs {
-                out.append(bytes, run)
-                run = 0..<0
+                kept.flush(bytes, into: &out)
                 out.append("Set-Cookie: ")
                 SetCookieHeader.appendWithoutDomain(value, to: &out)
                 out.append("\r\n")
             }
         case .clearSiteData:
             keeps = false
-            out.append(bytes, run)
-            run = 0..<0
+            kept.flush(bytes, into: &out)
             let mark = out.count
             out.append("Clear-Site-Data: ")
             if ClearSiteData.appendAllowed(bytes.extracting(field.valueRange), to: &out) {
@@ -110,15 +108,7 @@ private func appendAnswerFields(
             }
         default: keeps = !nominated.names(field, bytes, fields)
         }
-        if keeps {
-            let line = field.lineRange
-            if run.upperBound == line.lowerBound && !run.isEmpty {
-                run = run.lowerBound..<line.upperBound
-            } else {
-                out.append(bytes, run)
-                run = line
-            }
-        }
+        if keeps { kept.keep(field, bytes, into: &out) }
     }
-    out.append(bytes, run)
+    kept.flush(bytes, into: &out)
 }

@@ -48,7 +48,8 @@ extension RoutesFile {
             section.parsed("address", &endpoint, "an IP address and port such as \"10.60.0.10:25565\"") {
                 Endpoint($0).map { $0 }
             }
-            section.integer("weight", &weight, 1...1000)
+            // 0 drains it: those who play stay, nobody new is sent there.
+            section.integer("weight", &weight, 0...1000)
             section.require(["address"], of: element)
             section.finish()
             guard let endpoint, let place = section.node("address") else { return nil }

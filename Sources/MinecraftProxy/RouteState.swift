@@ -20,15 +20,20 @@ final class RouteState: Sendable {
     enum Absence { case offline, draining }
 
     var absence: Absence? {
-        if backends.contains(where: \.mayTakePlayers) { return nil }
-        return backends.contains { $0.isDraining && $0.isUp } ? .draining : .offline
+        if backends.indices.contains(where: mayTakePlayers) { return nil }
+        return backends.contains(where: \.isUp) ? .draining : .offline
+    }
+
+    /// Whether a backend is up and not drained, neither by command nor by a weight of 0 in the routes.
+    private func mayTakePlayers(_ index: Int) -> Bool {
+        backends[index].mayTakePlayers && route.backends[index].weight > 0
     }
 
     /// Chooses a backend for a player and counts the player there. `tried` holds places in the route.
     func choose(for source: IPAddress, tried: Set<Int>, slowStartMs: Int, nowMs: UInt64) -> (Int, Backend)? {
         shared.selection.withLock { selection in
             var candidates: [Candidate] = []
-            for (index, backend) in backends.enumerated() where backend.mayTakePlayers && !tried.contains(index) {
+            for (index, backend) in backends.enumerated() where mayTakePlayers(index) && !tried.contains(index) {
                 let weight = Double(route.backends[index].weight)
                 let slow = route.balance != .sourceHash
                 candidates.append(

@@ -54,6 +54,26 @@ struct RouteStateTests {
         #expect(snapshot([route("*", 1)]).route(for: .none)?.route.host == "*")
     }
 
+    @Test func a_weight_of_0_drains_a_backend_until_a_reload_says_otherwise() throws {
+        func weighted(_ weights: Int...) -> MinecraftRoute {
+            MinecraftRoute(
+                host: "a.test",
+                backends: weights.enumerated().map {
+                    .init(endpoint: endpoint(UInt32($0.offset + 1)), weight: $0.element)
+                })
+        }
+        let half = try #require(snapshot([weighted(0, 1)]).route(for: .name("a.test")))
+        for _ in 0..<4 {
+            #expect(half.choose(for: anyone, tried: [], slowStartMs: 0, nowMs: 1)?.0 == 1)
+        }
+        let none = try #require(snapshot([weighted(0, 0)]).route(for: .name("a.test")))
+        #expect(none.absence == .draining && none.choose(for: anyone, tried: [], slowStartMs: 0, nowMs: 1) == nil)
+        // The status still comes from a backend that plays on.
+        #expect(none.chooseForStatus() != nil)
+        let again = try #require(snapshot([weighted(1, 0)]).route(for: .name("a.test")))
+        #expect(again.absence == nil && again.choose(for: anyone, tried: [], slowStartMs: 0, nowMs: 1)?.0 == 0)
+    }
+
     @Test func a_drained_backend_takes_nobody_and_all_of_them_say_so() throws {
         let state = try #require(snapshot([route("a.test", 1, 2)]).route(for: .name("a.test")))
         #expect(shared.setDraining(true, route: "a.test", backend: endpoint(1)))

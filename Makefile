@@ -15,7 +15,7 @@ BENCH_ARGUMENTS ?=
 
 BUILD_PACKAGES := libssl-dev libyaml-dev
 TEST_PACKAGES := python3 python3-venv curl openssl chromium nginx haproxy
-BENCH_PACKAGES := python3 openssl curl nginx haproxy wrk nghttp2-client valgrind binutils
+BENCH_PACKAGES := python3 openssl curl nginx libnginx-mod-stream haproxy wrk nghttp2-client valgrind binutils
 
 # Installs what is missing of some Debian packages, and says so; does nothing, offline too, when all are there.
 define install

@@ -61,18 +61,20 @@ let package = Package(
         library(
             "Gateway", ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"],
             settings: dataPath),
+        library(
+            "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"], settings: dataPath),
         library("LocalServer", ["Reactor", "Wire"]),
         library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
         library(
             "Supervisor",
             [
-                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "Observe", "Reactor", "Routing",
-                "TLS", "Wire",
+                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe",
+                "Reactor", "Routing", "TLS", "Wire",
             ]),
         .executableTarget(
             name: "zlh-edge",
             dependencies: [
-                "Config", "Demo", "Identity", "Reactor", "Supervisor", "TLS", "Wire",
+                "Config", "Demo", "Identity", "Reactor", "Routing", "Supervisor", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -86,6 +88,7 @@ let package = Package(
         tests(of: "Reactor", ["CLinux"]),
         tests(of: "TLS", ["COpenSSL", "Reactor", "Transport", "Wire"], files: ["Fixtures"]),
         tests(of: "Transport", ["Reactor", "TLS", "Wire"]),
+        tests(of: "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
         tests(
             of: "Gateway",
             ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"]),

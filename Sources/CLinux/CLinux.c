@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
 
@@ -26,26 +27,38 @@ static socklen_t fill_address(struct sockaddr_storage *storage, uint64_t high, u
     return sizeof *in6;
 }
 
-int zlh_accept(int listener, uint64_t *high, uint64_t *low, uint16_t *port) {
-    struct sockaddr_storage storage;
-    socklen_t length = sizeof storage;
-    int fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) return -errno;
+static void read_address(const struct sockaddr_storage *storage, uint64_t *high, uint64_t *low, uint16_t *port) {
     *high = *low = 0;
     *port = 0;
-    if (storage.ss_family == AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)&storage;
+    if (storage->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)storage;
         *low = 0xffff00000000ull | ntohl(in->sin_addr.s_addr);
         *port = ntohs(in->sin_port);
-    } else if (storage.ss_family == AF_INET6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&storage;
+    } else if (storage->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)storage;
         for (int i = 0; i < 8; i++) {
             *high = *high << 8 | in6->sin6_addr.s6_addr[i];
             *low = *low << 8 | in6->sin6_addr.s6_addr[8 + i];
         }
         *port = ntohs(in6->sin6_port);
     }
+}
+
+int zlh_accept(int listener, uint64_t *high, uint64_t *low, uint16_t *port) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) return -errno;
+    read_address(&storage, high, low, port);
     return fd;
+}
+
+int zlh_local_address(int fd, uint64_t *high, uint64_t *low, uint16_t *port) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return -errno;
+    read_address(&storage, high, low, port);
+    return 0;
 }
 
 int zlh_listen(uint64_t high, uint64_t low, uint16_t port, int backlog) {
@@ -133,4 +146,16 @@ int zlh_available_processors(void) {
     if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
     int count = CPU_COUNT(&set);
     return count < 1 ? 1 : count;
+}
+
+int zlh_pipe(int ends[2], int size) {
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -errno;
+    // A user may have only so much; the default serves too.
+    fcntl(ends[1], F_SETPIPE_SZ, size);
+    return 0;
+}
+
+long zlh_splice(int from, int to, long count) {
+    ssize_t moved = splice(from, NULL, to, NULL, (size_t)count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    return moved < 0 ? -errno : moved;
 }

@@ -5,6 +5,7 @@ extension RoutesFile {
     /// Reads the `minecraft` list.
     static func readMinecraft(_ node: Int, _ reading: Reading, _ rules: DialRules) -> [MinecraftRoute] {
         var hosts: [String: Int] = [:]
+        var names: [Endpoint: String] = [:]
         return reading.list(node, "minecraft").compactMap { element in
             var section = Section(element, path: "minecraft", reading: reading)
             var route = MinecraftRoute(host: "", backends: [])
@@ -27,6 +28,7 @@ extension RoutesFile {
                     "host \(quoted(route.host)) is given twice, first in line \(line); remove one")
             }
             if !route.host.isEmpty { warn(of: route, element, reading) }
+            if !route.host.isEmpty, !route.host.hasPrefix("*") { warnOfSecondName(route, &names, element, reading) }
             return route
         }
     }
@@ -74,13 +76,31 @@ extension RoutesFile {
         return isName ? name : nil
     }
 
+    /// Two exact names for one server: what an SRV record makes of it, as the game then logs in by the record's target
+    /// and asks for the status by the name that was typed.
+    private static func warnOfSecondName(
+        _ route: MinecraftRoute, _ names: inout [Endpoint: String], _ element: Int, _ reading: Reading
+    ) {
+        var isKnown = false
+        for backend in route.backends {
+            let first = names[backend.endpoint]
+            if first == nil { names[backend.endpoint] = route.host }
+            guard let first, first != route.host, !isKnown else { continue }
+            isKnown = true
+            reading.warning(
+                element,
+                "\(quoted(route.host)): \(backend.endpoint) is a backend of \(quoted(first)) too; players, \"max\" and "
+                    + "balancing are counted apart, so prefer one name (with SRV records a login carries the target's)")
+        }
+    }
+
     private static func warn(of route: MinecraftRoute, _ element: Int, _ reading: Reading) {
         switch (route.kind, route.proxyProtocol) {
         case (.velocity, .none):
             reading.warning(
                 element,
-                "\(quoted(route.host)): without proxy_protocol Velocity sees every player at the gateway's address; "
-                    + "set it here, and haproxy-protocol = true in velocity.toml")
+                "\(quoted(route.host)): without proxy_protocol Velocity sees every player at the gateway's address and "
+                    + "lets one log in every 3 s; set it here, and haproxy-protocol = true in velocity.toml")
         case (.direct, .v1), (.direct, .v2):
             reading.warning(
                 element,

@@ -86,6 +86,15 @@ public enum Socket {
         UInt16(truncatingIfNeeded: max(0, zlh_local_port(socket.raw)))
     }
 
+    /// The address and port that a connection has on our side, 128 bits with IPv4 mapped; zeros when it has none.
+    public static func localAddress(of socket: borrowing FileDescriptor) -> (high: UInt64, low: UInt64, port: UInt16) {
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        var port: UInt16 = 0
+        _ = unsafe zlh_local_address(socket.raw, &high, &low, &port)
+        return (high, low, port)
+    }
+
     /// No delay for small writes; the dead are found by keep-alive and `TCP_USER_TIMEOUT`.
     public static func tune(_ socket: borrowing FileDescriptor) { zlh_tune_tcp(socket.raw) }
 

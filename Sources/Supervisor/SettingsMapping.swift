@@ -2,6 +2,7 @@ import Config
 import Gateway
 import Identity
 import Limits
+import MinecraftProxy
 import Observe
 import Routing
 import Wire
@@ -15,6 +16,20 @@ extension EdgeConfig {
         return GatewaySettings(
             domain: hosts, domainText: domain.lowercased(), loginURL: ide.loginURL, session: sessionLimits,
             limits: limits, sendsHSTS: sendsHSTS, logsAccess: log.access, trustedProxies: trustedProxies)
+    }
+
+    var minecraftSettings: MinecraftSettings {
+        let health = minecraft.health
+        let messages = minecraft.messages
+        return MinecraftSettings(
+            limits: limits,
+            health: HealthSettings(
+                intervalMs: health.intervalMs, timeoutMs: health.timeoutMs, fall: health.fall, rise: health.rise,
+                slowStartMs: health.slowStartMs),
+            messages: PlayerMessages(
+                unknownHost: messages.unknownHost, offline: messages.offline, full: messages.full,
+                draining: messages.draining, limited: messages.limited),
+            logsPlayerNames: minecraft.logPlayerNames, logsAccess: log.access, trustedProxies: trustedProxies)
     }
 
     var sessionLimits: SessionLimits {

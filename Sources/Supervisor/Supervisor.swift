@@ -4,6 +4,7 @@ import Glibc
 import Identity
 import Limits
 import LocalServer
+import MinecraftProxy
 import Observe
 import Reactor
 import Routing
@@ -32,6 +33,7 @@ public final class Supervisor {
     let log: LogSink
     let metrics: Metrics
     let shared: GatewayShared
+    let minecraft: MinecraftShared
     let configPath: String
     let environment: [String: String]
     let options: RunOptions
@@ -105,6 +107,7 @@ public final class Supervisor {
             spent: try SpentTokens.open(directory: config.statePath, now: now, startedAt: now),
             keyRing: try KeyRing.load(directory: config.statePath, now: now, absolute: config.ide.session.absolute),
             metrics: metrics, log: log, connectionLimit: config.connectionLimit)
+        minecraft = MinecraftShared(sources: shared.sources, metrics: metrics, log: log, places: shared)
         loop = try EventLoop()
         mailbox = try Mailbox()
         mailboxSource = CallbackSource()
@@ -164,7 +167,8 @@ public final class Supervisor {
             line.field("threads", config.threads)
             line.field("routes", routes.ideCount)
             line.field("generation", routes.generation)
-            line.field("https", text: sockets.addresses)
+            line.field("https", text: sockets.addresses(.https))
+            line.field("minecraft", text: sockets.addresses(.minecraft))
         }
         options.ready?(ports)
         try loop.run()
@@ -174,9 +178,12 @@ public final class Supervisor {
 
     private func listen() throws -> ListenerSockets {
         let sockets = ListenerSockets(loops: config.threads)
-        for (endpoints, secure) in [(config.listen.https, true), (config.listen.http, false)] {
+        let fronts = [
+            (config.listen.https, Front.https), (config.listen.http, .http), (config.listen.minecraft, .minecraft),
+        ]
+        for (endpoints, front) in fronts {
             for endpoint in endpoints {
-                if let problem = try sockets.add(endpoint, secure: secure) {
+                if let problem = try sockets.add(endpoint, front: front) {
                     logEvent(.warning, "warning") { $0.field("message", text: problem) }
                 }
             }
@@ -186,15 +193,20 @@ public final class Supervisor {
 
     private func startWorkers(_ sockets: ListenerSockets) throws {
         let snapshot = try makeSnapshot()
+        let players = makeMinecraftSnapshot()
         let tls = LoadedFiles.tlsSettings(config)
         for index in 0..<config.threads {
             runningWorkers += 1
-            Thread.start("loop-\(index)") { [shared, mailbox, certificates, ticketKeys] in
+            Thread.start("loop-\(index)") { [shared, minecraft, mailbox, certificates, ticketKeys] in
                 do {
                     let worker = try Worker(
                         index: index, shared: shared, snapshot: snapshot, certificates: certificates, tls: tls,
                         ticketKeys: ticketKeys)
-                    try sockets.give(loop: index, to: worker)
+                    let guest = try MinecraftWorker(
+                        index: index, loop: worker.loop, shared: minecraft, snapshot: players
+                    ) { [unowned worker] in worker.stopIfDrained() }
+                    worker.guest = guest
+                    try sockets.give(loop: index, to: worker, guest)
                     mailbox.post(.workerStarted)
                     try worker.run()
                     mailbox.post(.workerEnded(nil))
@@ -238,7 +250,7 @@ public final class Supervisor {
             runningWorkers -= 1
             if let reason {
                 logEvent(.error, "loop_failed") { $0.field("message", text: reason) }
-                shared.broadcast(.stop)
+                stopWorkers()
             }
             if runningWorkers == 0 { loop.stop() }
         }
@@ -251,7 +263,7 @@ public final class Supervisor {
         }
         guard !isDraining else {
             logEvent(.warning, "stop") { $0.field("message", "second signal") }
-            shared.broadcast(.stop)
+            stopWorkers()
             loop.stop()
             return
         }
@@ -259,7 +271,14 @@ public final class Supervisor {
         drainEndsMs = loop.nowMs &+ UInt64(config.limits.drainMs) &+ Self.drainGraceMs
         metrics.setDraining(true)
         logEvent(.info, "drain") { [self] in $0.field("ms", config.limits.drainMs) }
+        minecraft.broadcast(.drain(overMs: config.limits.drainMs))
         shared.broadcast(.drain(overMs: config.limits.drainMs))
+    }
+
+    /// Ends every loop now.
+    private func stopWorkers() {
+        minecraft.broadcast(.stop)
+        shared.broadcast(.stop)
     }
 
     private func filesChanged(_ paths: Set<String>) {
@@ -355,11 +374,18 @@ public final class Supervisor {
             revocations: Revocations(rules + revocationStore.rules))
     }
 
+    /// One version of everything for the Minecraft side. On this thread alone, as it carries backends over.
+    func makeMinecraftSnapshot() -> MinecraftSnapshot {
+        minecraft.snapshot(settings: config.minecraftSettings, routes: routes)
+    }
+
     /// Hands what is in force now to the loops and the metrics.
     func publish() {
         guard let snapshot = try? makeSnapshot() else { return }
         _ = shared.sessions.end(coveredBy: snapshot.revocations)
         shared.broadcast(.adopt(snapshot))
+        minecraft.broadcast(.adopt(makeMinecraftSnapshot()))
+        metrics.setBackends(minecraft.backends)
         metrics.setRoutes(.ide, routes.ideCount)
         metrics.setRoutes(.minecraft, routes.minecraft.count)
         metrics.setRoutesGeneration(routes.generation)

@@ -32,16 +32,16 @@ public struct Stream: ~Copyable {
     /// The TLS session, `nil` on a plain stream.
     public let tls: TLSSession?
     private var outbound = ByteBuffer()
-    private var isDrained = false
-    private var peerClosed = false
+    var isDrained = false
+    var peerClosed = false
     private var wantsShutdown = false
     private var didShutdown = false
     /// How much the next read asks for: it grows while reads come back full, so that a bulk transfer takes few calls.
     private var appetite = Stream.smallRead
     /// Plaintext bytes read so far.
-    public private(set) var bytesRead: UInt64 = 0
+    public internal(set) var bytesRead: UInt64 = 0
     /// Plaintext bytes accepted for writing so far.
-    public private(set) var bytesWritten: UInt64 = 0
+    public internal(set) var bytesWritten: UInt64 = 0
 
     /// The reads a stream makes: one that fits a TLS record with what is put around it, and two for bulk.
     public static let smallRead = 16 * 1024

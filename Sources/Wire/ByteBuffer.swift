@@ -92,6 +92,15 @@ public struct ByteBuffer: ~Copyable {
         tail -= count
     }
 
+    /// Drops the readable bytes at `range`, moving those behind it.
+    public mutating func remove(_ range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= tail - head)
+        guard let base = unsafe base, !range.isEmpty else { return }
+        let start = unsafe base + head
+        unsafe (start + range.lowerBound).update(from: start + range.upperBound, count: tail - head - range.upperBound)
+        tail -= range.count
+    }
+
     /// Drops all bytes and keeps the storage.
     @inlinable
     public mutating func removeAll() {

@@ -19,7 +19,7 @@ public enum ProxyHeader {
         return bytes[0] == 0x0d ? parseV2(bytes) : parseV1(bytes)
     }
 
-    private static let signature: InlineArray<12, UInt8> = [
+    static let signature: InlineArray<12, UInt8> = [
         0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a,
     ]
 

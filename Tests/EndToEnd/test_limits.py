@@ -77,6 +77,17 @@ def test_headers(gw, reason, lines):
     counted(gw, reason, was=was)
 
 
+def test_a_refusal_has_the_body_its_own_method_allows(gw):
+    """After a HEAD the connection's next request is refused with a page, unless it is a HEAD itself."""
+    for method in ("GET", "HEAD"):
+        with gw.raw(1101) as raw:
+            assert raw.request("HEAD").status == 401
+            raw.send(head(raw, "X: " + "y" * 5000, start=f"{method} / HTTP/1.1"))
+            answer = raw.answer(method)
+            assert answer.status == 431 and bool(answer.body) == (method == "GET")
+            assert raw.is_closed()
+
+
 def test_a_thousand_fields_end_the_connection(gw):
     with gw.raw(1101) as raw:
         try:
@@ -590,6 +601,40 @@ def test_memory_budget_sheds_bodies_before_it_dies(make_gateway):
     for raw in raws:
         raw.close()
     wait_for(lambda: gw.redeem(1101, gw.token(1101), timeout=3).status == 303, 8)
+
+
+def test_an_upload_goes_on_when_memory_is_no_longer_short(make_gateway):
+    gw = make_gateway(limits={"memory": "32m", "upstream": {"per_vmid": 1000}})
+
+    def pours(connection):
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                connection.send(bytes(65536))
+        except OSError:
+            pass
+
+    upstream, taker = gw.upstream(pours), gw.upstream(rogue.counts_bytes)
+    cookie, other = gw.launch(upstream.vmid), gw.launch(taker.vmid)
+    with gw.raw(taker.vmid) as raw:
+        raw.send(head(raw, f"Cookie: __Host-zlh_s={other}", "Content-Length: 3000", start="POST / HTTP/1.1"))
+        raw.send(bytes(1000))
+        taker.wait_requests(1)
+        readers = []
+        while not any(entry["event"] == "memory" for entry in gw.log):
+            reader = gw.raw(upstream.vmid, receive_buffer=4096)
+            reader.send(head(reader, f"Cookie: __Host-zlh_s={cookie}"))
+            readers.append(reader)
+            time.sleep(0.02)
+            assert len(readers) < 400, "no shortage"
+        raw.send(bytes(1000))
+        time.sleep(0.5)
+        raw.send(bytes(1000))
+        for reader in readers:
+            reader.close()
+        answer = raw.answer()
+        assert answer.status == 200 and answer.body.startswith(b"3000 ")
 
 
 def test_every_reason_is_printed_from_the_start(gw):

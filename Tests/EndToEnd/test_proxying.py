@@ -364,6 +364,23 @@ def test_a_client_that_leaves_frees_the_container(gw):
     assert left.wait(5)
 
 
+def test_a_client_that_leaves_a_silent_answer_frees_the_container(gw):
+    """A closed tab sends FIN and nothing more; an event stream with no event must not be kept for it."""
+    def silent(connection):
+        connection.read()
+        time.sleep(0.5)
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        connection.wait_closed(30)
+
+    upstream, cookie = behind(gw, silent)
+    raw = gw.raw(upstream.vmid)
+    raw.send(f"GET / HTTP/1.1\r\nHost: {raw.host}\r\nCookie: __Host-zlh_s={cookie}\r\n\r\n")
+    upstream.wait_requests(1)
+    raw.sock.shutdown(socket.SHUT_WR)
+    wait_for(lambda: not _open(upstream), 15, "the answer to be given up")
+    raw.close()
+
+
 def test_a_client_that_leaves_mid_upload_frees_the_container(gw):
     upstream, cookie = behind(gw, replies())
     raw = gw.raw(upstream.vmid)

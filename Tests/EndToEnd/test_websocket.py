@@ -487,6 +487,39 @@ def test_drain_closes_with_1001_and_exits_0(make_gateway):
     assert time.monotonic() - begin < 6
 
 
+def test_drain_ends_what_never_ends(make_gateway):
+    """A tunnel that is never still and an answer without an end: 1001 for the one, and an exit in time."""
+    gw = make_gateway(limits={"drain": "1s"})
+
+    def pours(connection):
+        request = connection.read_head()
+        connection.send(switching(request) if request.get("upgrade") else b"HTTP/1.1 200 OK\r\n\r\n")
+        try:
+            while True:
+                connection.send(frame(2, bytes(65000)))
+        except OSError:
+            pass
+
+    upstream = gw.upstream(pours)
+    cookie = gw.launch(upstream.vmid)
+    busy, stuck = (opened(gw.raw(upstream.vmid, receive_buffer=65536), cookie=cookie) for _ in range(2))
+    stream = gw.raw(upstream.vmid)
+    stream.send(f"GET / HTTP/1.1\r\nHost: {stream.host}\r\nCookie: __Host-zlh_s={cookie}\r\n\r\n")
+    stream.head()
+    reader = threading.Thread(target=stream.read_to_end)
+    reader.start()
+    gw.signal(signal.SIGTERM)
+    begin = time.monotonic()
+    while (got := read_frame(busy))[0] == 2:
+        pass
+    assert got == (8, b"\x03\xe9gateway restarting")
+    gw.stop()
+    assert time.monotonic() - begin < 6
+    reader.join()
+    for raw in (busy, stuck, stream):
+        raw.close()
+
+
 def test_a_second_sigterm_exits_now(make_gateway):
     gw = make_gateway(limits={"drain": "20s"})
     upstream = gw.upstream(upgrades_and(echoes_bytes))

@@ -3,7 +3,10 @@ import PackageDescription
 
 // One executable for each parser; `run.sh` builds and runs them. `Sources/Wire` is a link to the gateway's own.
 let fuzzed: [SwiftSetting] = [.swiftLanguageMode(.v6), .unsafeFlags(["-sanitize=fuzzer"])]
-let parsers = ["RequestHead", "ResponseHead", "Chunked", "Trailers", "Authority", "Cookies", "Frames"]
+let parsers = [
+    "RequestHead", "ResponseHead", "Chunked", "Trailers", "Authority", "Cookies", "Frames", "Minecraft",
+    "MinecraftStatus", "ProxyHeader",
+]
 
 let package = Package(
     name: "fuzz",

@@ -104,6 +104,22 @@ struct ChunkedDecoderTests {
         #expect(decode(chunk + "0\r\n", extensionBytes: 9).status == 400)
     }
 
+    @Test("which bound was exceeded")
+    func exceeded() {
+        let bytes = Array("1;aaaa\r\nx\r\n1;aaaa\r\n".utf8)
+        for (chunk, body, expected) in [(4, 99, ChunkedDecoder.Bound.chunk), (5, 9, .body), (5, 10, nil)] {
+            var decoder = ChunkedDecoder(extensionBytes: chunk, extensionsBytes: body)
+            var at = 0
+            reading: while true {
+                switch decoder.next(bytes.span, from: at) {
+                case .data(let range): at = range.upperBound
+                case .needMore, .lastChunk, .malformed: break reading
+                }
+            }
+            #expect(decoder.exceeded == expected)
+        }
+    }
+
     @Test("after the last chunk it says so again")
     func done() {
         var decoder = ChunkedDecoder()

@@ -4,7 +4,10 @@ import Testing
 /// thousand mutations of it that are the same in every run.
 @Suite("what the fuzzer checks")
 struct FuzzReplayTests {
-    static let parsers = ["RequestHead", "ResponseHead", "Chunked", "Trailers", "Authority", "Cookies", "Frames"]
+    static let parsers = [
+        "RequestHead", "ResponseHead", "Chunked", "Trailers", "Authority", "Cookies", "Frames", "Minecraft",
+        "MinecraftStatus", "ProxyHeader",
+    ]
 
     @Test("old failures", arguments: parsers)
     func failCases(_ parser: String) {

@@ -35,6 +35,15 @@ int zlh_connect(uint64_t high, uint64_t low, uint16_t port);
 // The local port of a socket, or -errno.
 int zlh_local_port(int fd);
 
+// The local address of a TCP socket as 16 bytes (IPv4 mapped) and port: 0 or -errno.
+int zlh_local_address(int fd, uint64_t *high, uint64_t *low, uint16_t *port);
+
+// A pipe, non-blocking, of about `size` bytes if that is allowed; 0 or -errno.
+int zlh_pipe(int ends[2], int size);
+
+// splice(2) between a socket and a pipe without waiting: bytes moved, 0 at the end, or -errno.
+long zlh_splice(int from, int to, long count);
+
 // TCP_NODELAY, keep-alive after 60 s, TCP_USER_TIMEOUT 2 min (finds the dead). Failures are of no consequence.
 void zlh_tune_tcp(int fd);
 

@@ -173,7 +173,7 @@ extension Exchange {
     /// The final head is staged: from here the container's body follows.
     private func began(_ head: ResponseHead, _ upstream: UpstreamConnection) {
         worker.loop.setDeadline(.max, for: upstream)
-        if client.watch == .halfClosed { client.watch(.none) }
+        if client.watch == .halfClosed { client.watch(.halfClosed, afterMs: 10_000) }
         answer.began = true
         answer.status = head.status
         record.status = head.status

@@ -10,7 +10,10 @@ import Wire
 ///
 /// An ordinary class, made on its thread and used on it alone. Other threads hold its mailbox.
 public final class Worker {
-    let loop: EventLoop
+    /// The loop, for what else lives on it.
+    public let loop: EventLoop
+    /// What lives on the loop beside the gateway: it hears of each turn's end, and a drain waits for it.
+    public var guest: (any LoopGuest)?
     let shared: GatewayShared
     let metrics: LoopMetrics
     let blocks = BlockPool()
@@ -93,7 +96,7 @@ public final class Worker {
             last.listIndex = index
         }
         shared.connections.subtract(1, ordering: .relaxed)
-        if isDraining && clients.isEmpty { loop.stop() }
+        stopIfDrained()
     }
 
     /// Closes the connections that were idle longest, some at once so that a flood pays for one look; how many.
@@ -166,7 +169,12 @@ public final class Worker {
             // Tunnels are closed spread out, so that their clients do not all come back at once.
             client.drain(afterMs: UInt64(overMs) * UInt64(index) / UInt64(max(1, open.count)))
         }
-        if clients.isEmpty { loop.stop() }
+        stopIfDrained()
+    }
+
+    /// Ends the loop when a drain has left nothing on it. The guest calls it too.
+    public func stopIfDrained() {
+        if isDraining, clients.isEmpty, guest?.isFinished ?? true { loop.stop() }
     }
 
     private func stopNow() {
@@ -183,6 +191,7 @@ public final class Worker {
             for source in retired { (source as? ClientConnection)?.exchange.detach() }
             retired.removeAll()
         }
+        guest?.turnEnded()
         metrics.turned(nowMs: Int64(loop.nowMs), lagMicroseconds: Int64(loop.lastTurnUs))
         while let summary = repeats.nextSummary(nowMs: Int64(loop.nowMs)) { logSuppressed(summary) }
         if !log.isEmpty {

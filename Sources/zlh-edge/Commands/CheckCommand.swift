@@ -1,6 +1,7 @@
 import ArgumentParser
 import Config
 import Glibc
+import Routing
 import Supervisor
 import Wire
 
@@ -61,9 +62,13 @@ struct CheckCommand: ParsableCommand {
 
     private func problems(ofRoutes config: EdgeConfig) -> [ConfigProblem] {
         do {
-            return try RoutesFile.load(
-                path: config.routesPath, against: config, previous: nil, force: true, generation: 0
-            ).warnings
+            let loaded = try RoutesFile.load(
+                path: config.routesPath, against: config, previous: nil, force: true, generation: 0)
+            guard config.listen.minecraft.isEmpty, !loaded.table.minecraft.isEmpty else { return loaded.warnings }
+            let message =
+                "nothing reaches the \"minecraft\" routes: \"listen.minecraft\" is empty; list an address there"
+            return loaded.warnings
+                + [ConfigProblem(file: config.routesPath, line: 1, message: message, isWarning: true)]
         } catch {
             return error.problems + error.warnings
         }

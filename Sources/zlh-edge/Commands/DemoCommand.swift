@@ -15,7 +15,7 @@ struct DemoCommand: ParsableCommand {
         abstract: "Run the real gateway in front of a small demo container.",
         discussion: """
             Makes a development CA with a wildcard certificate and a launch key under a state folder, starts a demo \
-            container (a page, an echo WebSocket, a shell), and prints the launch URL. Browsers resolve *.localhost \
+            container (a page, an echo WebSocket, a shell) and a demo Minecraft server, and prints the launch URL. Browsers resolve *.localhost \
             themselves. The last line is "ready".
 
             Example: zlh-edge demo --json
@@ -62,21 +62,24 @@ private struct DemoRun: Sendable {
         }
 
         let container = try DemoContainer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
+        let game = try DemoMinecraftServer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
         let port = Self.freePort(from: 8443)
+        let gamePort = Self.freePort(from: 25565)
         let metricsPort = Self.freePort(from: 9180)
-        try write("edge.yaml", edgeFile(certificates, port: port, metricsPort: metricsPort))
-        try write("routes.yaml", routesFile(container.endpoint))
+        try write("edge.yaml", edgeFile(certificates, port: port, gamePort: gamePort, metricsPort: metricsPort))
+        try write("routes.yaml", routesFile(container.endpoint, game.endpoint))
 
         var options = RunOptions()
         options.sendsHSTS = false
         options.logDescriptor = unsafe open("\(folder)/edge.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         options.ready = { _ in
-            // Not sooner: the container's threads must inherit that signals are events, and a token older than the
-            // record of used ones would be refused.
+            // Not sooner: the servers' threads must inherit that signals are events, and a token older than the record
+            // of used ones would be refused.
             container.start()
+            game.start()
             do {
                 let url = try launchURL(port: port, now: Clock.epochMs() / 1000)
-                StandardOutput.write(announcement(url: url, ca: certificates.ca))
+                StandardOutput.write(announcement(url: url, ca: certificates.ca, gamePort: gamePort))
             } catch {
                 StandardError.write("zlh-edge: \(error)\n")
             }
@@ -96,13 +99,16 @@ private struct DemoRun: Sendable {
         return "https://dev-\(Self.vmid).\(Self.domain):\(port)/.zlh/launch?token=\(token)&next=/"
     }
 
-    private func announcement(url: String, ca: String) -> String {
+    private func announcement(url: String, ca: String, gamePort: UInt16) -> String {
         if json {
-            return #"{"url": "\#(url)", "ca": "\#(ca)", "minecraft": null, "admin": null}"# + "\nready\n"
+            return #"{"url": "\#(url)", "ca": "\#(ca)", "minecraft": "127.0.0.1:\#(gamePort)", "admin": null}"#
+                + "\nready\n"
         }
         return """
             Open this in a browser (it works once, within five minutes; accept the development certificate):
               \(url)
+            In Minecraft (Java), add this server and look at the list, or join:
+              127.0.0.1:\(gamePort)
             For curl:        --cacert \(ca)
             Another launch:  zlh-edge token issue --config \(folder)/edge.yaml --vmid \(Self.vmid) --user demo --url
             Log:             \(folder)/edge.log
@@ -112,7 +118,8 @@ private struct DemoRun: Sendable {
     }
 
     private func edgeFile(
-        _ certificates: (ca: String, certificate: String, key: String), port: UInt16, metricsPort: UInt16
+        _ certificates: (ca: String, certificate: String, key: String), port: UInt16, gamePort: UInt16,
+        metricsPort: UInt16
     ) -> String {
         """
         # Written by `zlh-edge demo` at each start.
@@ -122,6 +129,7 @@ private struct DemoRun: Sendable {
         upstreams: ["127.0.0.0/8"]
         listen:
           https: ["127.0.0.1:\(port)"]
+          minecraft: ["127.0.0.1:\(gamePort)"]
           metrics: "127.0.0.1:\(metricsPort)"
           admin: admin.sock
         tls:
@@ -132,10 +140,12 @@ private struct DemoRun: Sendable {
         """
     }
 
-    private func routesFile(_ endpoint: Endpoint) -> String {
+    private func routesFile(_ endpoint: Endpoint, _ game: Endpoint) -> String {
         """
         ide:
           \(Self.vmid): { address: \(endpoint.address), port: \(endpoint.port), generation: \(Self.generation) }
+        minecraft:
+          - { host: "*", kind: direct, backends: [{ address: "\(game)" }] }
 
         """
     }

@@ -13,12 +13,15 @@ public enum Check {
         case "Authority": authority(bytes)
         case "Cookies": cookies(bytes)
         case "Frames": frames(bytes)
+        case "Minecraft": minecraft(bytes)
+        case "MinecraftStatus": minecraftStatus(bytes)
+        case "ProxyHeader": proxyHeader(bytes)
         default: preconditionFailure("no such parser")
         }
     }
 
     /// Lengths at which to hand over growing prefixes: whole, byte by byte, in two halves told by the input itself.
-    private static func schedules(_ bytes: [UInt8]) -> [[Int]] {
+    static func schedules(_ bytes: [UInt8]) -> [[Int]] {
         let count = bytes.count
         let split = bytes.reduce(count) { ($0 &* 31 &+ Int($1)) & 0xffff } % (count + 1)
         return [[count], Array(0...count), [split, count], [split / 2, split, count]]

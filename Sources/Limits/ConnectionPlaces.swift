@@ -1,0 +1,15 @@
+/// The places for client connections that all listeners of the process share (`limits.connections`, `limits.memory`).
+/// Any thread may call it.
+public protocol ConnectionPlaces: Sendable {
+    /// Why no more connection may be accepted now; nil when one may.
+    var shortage: PlaceShortage? { get }
+    /// A connection was accepted.
+    func take()
+    /// It was closed.
+    func giveBack()
+}
+
+/// What there is too little of.
+public enum PlaceShortage: Sendable {
+    case connections, memory
+}

@@ -1,0 +1,104 @@
+import Limits
+import Observe
+import Reactor
+import Transport
+import Wire
+
+/// One listening socket of one loop. It accepts what the limits allow, pauses when descriptors or places run short, and
+/// looks again a moment later, so that it never spins.
+final class MinecraftListener: EventSource {
+    private static let acceptsPerTurn = 64
+    private static let pauseMs: UInt64 = 100
+
+    private let socket: FileDescriptor
+    private let worker: MinecraftWorker
+
+    init(_ socket: consuming FileDescriptor, worker: MinecraftWorker) throws(SystemError) {
+        self.socket = socket
+        self.worker = worker
+        super.init()
+        try worker.loop.register(self, self.socket)
+    }
+
+    func close() {
+        worker.loop.deregister(self, socket)
+        Socket.shutdownWriting(socket)
+    }
+
+    override func ready(_ events: Readiness) { accept() }
+    override func resumed() { accept() }
+    override func expired() { accept() }
+
+    private func accept() {
+        for _ in 0..<Self.acceptsPerTurn {
+            if let shortage = worker.shared.places.shortage {
+                worker.metrics.refused(.minecraft, shortage == .memory ? .memory : .connections)
+                return worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
+            }
+            do {
+                guard let accepted = try Socket.accept(on: socket) else { return }
+                admit(accepted)
+            } catch {
+                // Out of descriptors or memory: what waits in the backlog keeps waiting.
+                worker.metrics.refused(.minecraft, .connections)
+                return worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
+            }
+        }
+        worker.loop.runAgain(self)
+    }
+
+    private func admit(_ accepted: consuming AcceptedSocket) {
+        let peer = Endpoint(address: IPAddress(high: accepted.high, low: accepted.low), port: accepted.port)
+        // Behind a proxy the source is known once its header was read.
+        if worker.settings.trustedProxies.contains(where: { $0.contains(peer.address) }) {
+            return serve(accepted.takeDescriptor(), peer, nil)
+        }
+        switch worker.admit(peer.address) {
+        case .shutOut: return
+        case let admission: serve(accepted.takeDescriptor(), peer, admission)
+        }
+    }
+
+    private func serve(_ descriptor: consuming FileDescriptor, _ peer: Endpoint, _ admission: PlayerAdmission?) {
+        Socket.tune(descriptor)
+        PlayerConnection(Stream(descriptor), peer: peer, admission: admission, worker: worker).start()
+    }
+}
+
+/// What the limits say of a new player's connection.
+enum PlayerAdmission {
+    case admitted(SourceTable.Ticket)
+    /// It is told to wait so many seconds; it holds one of the places for refusals.
+    case limited(RefusalReason, seconds: Int)
+    /// It is closed without a word, and was counted.
+    case shutOut
+}
+
+extension MinecraftWorker {
+    /// Decides about a new connection of a source.
+    func admit(_ source: IPAddress) -> PlayerAdmission {
+        switch shared.sources.connect(source, .minecraft, nowMs: Int64(nowMs)) {
+        case .admitted(let ticket): return .admitted(ticket)
+        case .refused(let refusal):
+            let reason: RefusalReason
+            switch refusal {
+            case .blocked: reason = .penalty
+            case .tooManyConnections: reason = .minecraftConnections
+            case .connectRate: reason = .minecraftConnects
+            }
+            metrics.refused(.minecraft, reason)
+            if reason == .penalty {
+                metrics.minecraft(.none, .blocked)
+                return .shutOut
+            }
+            guard shared.takeRefusal() else {
+                metrics.minecraft(.none, .limited)
+                return .shutOut
+            }
+            return .limited(reason, seconds: waitSeconds(refusal.retryAfterMs ?? 10_000))
+        }
+    }
+}
+
+/// Whole seconds a player is told to wait, at least one.
+func waitSeconds(_ ms: Int64) -> Int { max(1, Int((ms + 999) / 1000)) }

@@ -1,0 +1,213 @@
+import Limits
+import Observe
+public import Reactor
+import Routing
+import Synchronization
+import Transport
+import Wire
+
+/// One loop's share of the Minecraft front: listeners, players, status fetches, and on the first loop the health checks.
+///
+/// An ordinary class, made on its loop's thread and used on it alone, beside whatever else the loop serves.
+public final class MinecraftWorker: LoopGuest {
+    let loop: EventLoop
+    let index: Int
+    let shared: MinecraftShared
+    let metrics: LoopMetrics
+    let blocks = BlockPool()
+    private(set) var snapshot: MinecraftSnapshot
+    /// Lines of this turn, handed to the log at its end.
+    var log = ByteBuffer()
+    /// Where bytes on their way through a tunnel lie for a moment.
+    var scratch = ByteBuffer()
+    /// What bulk goes through instead.
+    var pipes = PipePool()
+    var repeats = RepeatSuppressor(reasons: MinecraftResult.allCases.count * 8)
+
+    private var players: [PlayerConnection] = []
+    private var waiting: [String: [PlayerConnection]] = [:]
+    private var listeners: [MinecraftListener] = []
+    private var probes: [ObjectIdentifier: StatusProbe] = [:]
+    var health: HealthMonitor?
+    private let mailbox: MinecraftMailbox
+    /// Sources closed in this turn, kept until its end as callers may still hold them.
+    private var retired: [EventSource] = []
+    private(set) var isDraining = false
+    private let finished: () -> Void
+
+    /// A worker on `loop`, whose thread calls. `index` is the loop's place in the metrics; `finished` is called when a
+    /// drain is over.
+    public init(
+        index: Int, loop: EventLoop, shared: MinecraftShared, snapshot: MinecraftSnapshot,
+        finished: @escaping () -> Void
+    ) throws(SystemError) {
+        self.index = index
+        self.loop = loop
+        self.shared = shared
+        self.snapshot = snapshot
+        self.finished = finished
+        metrics = shared.metrics[index]
+        mailbox = MinecraftMailbox(try Mailbox())
+        try mailbox.start(for: self)
+        shared.add(mailbox.messages, loop: index)
+        if index == 0 {
+            health = HealthMonitor()
+            mailbox.tick()
+        }
+    }
+
+    /// Accepts players on a listening socket of this loop's own.
+    public func serve(_ socket: consuming FileDescriptor) throws(SystemError) {
+        listeners.append(try MinecraftListener(socket, worker: self))
+    }
+
+    /// Whether it was told to end and no player is left.
+    public var isFinished: Bool { isDraining && players.isEmpty }
+
+    var nowMs: UInt64 { loop.nowMs }
+    var settings: MinecraftSettings { snapshot.settings }
+
+    // MARK: Players
+
+    func add(_ player: PlayerConnection) {
+        player.listIndex = players.count
+        players.append(player)
+        shared.places.take()
+        metrics.connectionOpened(.minecraft)
+    }
+
+    func remove(_ player: PlayerConnection) {
+        let at = player.listIndex
+        guard at >= 0 else { return }
+        player.listIndex = -1
+        let last = players.removeLast()
+        if last !== player {
+            players[at] = last
+            last.listIndex = at
+        }
+        shared.places.giveBack()
+        metrics.connectionClosed(.minecraft)
+        if isFinished { finished() }
+    }
+
+    /// Keeps a closed source until the turn is over.
+    func retire(_ source: EventSource) { retired.append(source) }
+
+    // MARK: Status answers
+
+    func wait(_ player: PlayerConnection, for route: String) { waiting[route, default: []].append(player) }
+
+    /// Asks a backend of the route for its status in this protocol.
+    func fetchStatus(_ route: RouteState, _ version: Int32, host: String, attempt: Int = 0) {
+        guard let backend = route.chooseForStatus() else { return statusEnded(route, version, nil) }
+        let probe = StatusProbe(
+            .fetch(route, version, host: host, attempt: attempt), backend, route.route.proxyProtocol, worker: self)
+        probe.start(version: version, host: host, timeoutMs: settings.health.timeoutMs)
+    }
+
+    func add(_ probe: StatusProbe) { probes[ObjectIdentifier(probe)] = probe }
+
+    func probeEnded(_ probe: StatusProbe, json: [UInt8]?) {
+        probes[ObjectIdentifier(probe)] = nil
+        switch probe.purpose {
+        case .health(let route): healthChecked(probe.backend, route, json: json)
+        case .fetch(let route, let version, let host, let attempt):
+            if json == nil, attempt + 1 < min(route.backends.count, 3) {
+                return fetchStatus(route, version, host: host, attempt: attempt + 1)
+            }
+            statusEnded(route, version, json)
+        }
+    }
+
+    private func statusEnded(_ route: RouteState, _ version: Int32, _ json: [UInt8]?) {
+        let loops = route.shared.status.withLock { $0.finished(version, json: json, nowMs: nowMs) }
+        for other in loops where other != index {
+            shared.post(.statusReady(route: route.route.host, ok: json != nil), to: other)
+        }
+        statusReady(route.route.host, ok: json != nil)
+    }
+
+    private func statusReady(_ route: String, ok: Bool) {
+        guard let players = waiting.removeValue(forKey: route) else { return }
+        for player in players { player.statusReady(ok) }
+    }
+
+    // MARK: Messages
+
+    func receive(_ message: MinecraftMessage) {
+        switch message {
+        case .adopt(let next): snapshot = next
+        case .statusReady(let route, let ok): statusReady(route, ok: ok)
+        case .drain(let overMs): drain(overMs)
+        case .stop: stopNow()
+        }
+    }
+
+    func ticked() { checkHealth() }
+
+    private func drain(_ overMs: Int) {
+        guard !isDraining else { return }
+        isDraining = true
+        closeListeners()
+        let open = players
+        for (place, player) in open.enumerated() {
+            // Spread out, so that the players do not all come back at once.
+            player.drain(afterMs: UInt64(max(0, overMs)) * UInt64(place) / UInt64(max(1, open.count)))
+        }
+        if isFinished { finished() }
+    }
+
+    private func stopNow() {
+        isDraining = true
+        closeListeners()
+        for player in players { player.close() }
+        finished()
+    }
+
+    private func closeListeners() {
+        for listener in listeners { listener.close() }
+        listeners = []
+    }
+
+    /// A turn is over.
+    public func turnEnded() {
+        if !retired.isEmpty { retired.removeAll() }
+        scratch.recycle(into: blocks)
+        while let summary = repeats.nextSummary(nowMs: Int64(nowMs)) { logSuppressed(summary) }
+        if !log.isEmpty {
+            log.withReadable { shared.log.submit($0) }
+            log.removeAll()
+        }
+    }
+}
+
+/// Receives the worker's mail and, on the first loop, its ticks. Both live until the process ends.
+private final class MinecraftMailbox: EventSource {
+    private static let tickMs: UInt64 = 200
+    let messages: Mailbox<MinecraftMessage>
+    private var worker: MinecraftWorker?
+
+    init(_ messages: Mailbox<MinecraftMessage>) {
+        self.messages = messages
+        super.init()
+    }
+
+    func start(for worker: MinecraftWorker) throws(SystemError) {
+        self.worker = worker
+        try messages.deliver(to: self, on: worker.loop)
+    }
+
+    func tick() {
+        guard let loop = worker?.loop else { return }
+        loop.setDeadline(loop.nowMs + Self.tickMs, for: self)
+    }
+
+    override func ready(_ events: Readiness) {
+        for message in messages.drain() { worker?.receive(message) }
+    }
+
+    override func expired() {
+        worker?.ticked()
+        tick()
+    }
+}

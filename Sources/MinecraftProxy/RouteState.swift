@@ -1,0 +1,71 @@
+import Routing
+import Synchronization
+import Wire
+
+/// One route and what all loops know of it: its backends, who is next, its status answers, its players. The route is of
+/// one snapshot; the rest is carried to the next.
+final class RouteState: Sendable {
+    let route: MinecraftRoute
+    /// In the order of the route.
+    let backends: [Backend]
+    let shared: RouteShared
+
+    init(_ route: MinecraftRoute, backends: [Backend], shared: RouteShared) {
+        self.route = route
+        self.backends = backends
+        self.shared = shared
+    }
+
+    /// Why no player can be sent anywhere, if so.
+    enum Absence { case offline, draining }
+
+    var absence: Absence? {
+        if backends.contains(where: \.mayTakePlayers) { return nil }
+        return backends.contains { $0.isDraining && $0.isUp } ? .draining : .offline
+    }
+
+    /// Chooses a backend for a player and counts the player there. `tried` holds places in the route.
+    func choose(for source: IPAddress, tried: Set<Int>, slowStartMs: Int, nowMs: UInt64) -> (Int, Backend)? {
+        shared.selection.withLock { selection in
+            var candidates: [Candidate] = []
+            for (index, backend) in backends.enumerated() where backend.mayTakePlayers && !tried.contains(index) {
+                let weight = Double(route.backends[index].weight)
+                let slow = route.balance != .sourceHash
+                candidates.append(
+                    Candidate(
+                        index: index,
+                        weight: slow ? weight * backend.share(nowMs: nowMs, slowStartMs: slowStartMs) : weight,
+                        open: backend.open, key: backend.endpoint.selectionKey))
+            }
+            guard let index = selection.select(route.balance, among: candidates, source: source) else { return nil }
+            backends[index].enter()
+            return (index, backends[index])
+        }
+    }
+
+    /// A backend to ask for a status: each in turn, players do not matter.
+    func chooseForStatus() -> Backend? {
+        let up = backends.filter(\.isUp)
+        guard !up.isEmpty else { return nil }
+        let turn = shared.statusTurn.add(1, ordering: .relaxed).newValue
+        return up[Int(truncatingIfNeeded: turn & 0xffff) % up.count]
+    }
+}
+
+/// What a route keeps through reloads.
+final class RouteShared: Sendable {
+    let selection = Mutex(ServerSelection())
+    let status = Mutex(StatusCache())
+    let players = Atomic<Int>(0)
+    let statusTurn = Atomic<UInt64>(0)
+
+    /// Counts a player in unless the route is full; 0 is no cap.
+    func enter(atMost maximum: Int) -> Bool {
+        let now = players.add(1, ordering: .relaxed).newValue
+        if maximum == 0 || now <= maximum { return true }
+        players.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    func leave() { players.subtract(1, ordering: .relaxed) }
+}

@@ -51,6 +51,12 @@ public enum Socket {
         }
     }
 
+    /// Whether a connection waits to be accepted.
+    public static func hasArrivals(on listener: borrowing FileDescriptor) -> Bool {
+        var entry = pollfd(fd: listener.raw, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&entry, 1, 0) > 0
+    }
+
     /// A listening socket of its own for the calling loop (`SO_REUSEPORT`). The address is 128 bits, IPv4 mapped.
     public static func listen(
         high: UInt64, low: UInt64, port: UInt16, backlog: Int32 = 4096

@@ -532,13 +532,20 @@ def test_connections_cap_closes_oldest_idle_first(make_gateway):
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     cookie = gw.launch(upstream.vmid)
     tunnel = opened(gw.raw(upstream.vmid), cookie=cookie)
-    idle = [gw.raw(1101) for _ in range(14)]
-    for raw in idle:
-        assert raw.request(headers=FETCH).status == 401
+    # Fifteen connections are one less than the limit.
+    idle = []
+    for _ in range(14):
+        idle.append(gw.raw(1101))
+        assert idle[-1].request(headers=FETCH).status == 401
         time.sleep(0.02)
-    for _ in range(5):
-        with gw.raw(1101, timeout=5) as raw:
-            assert raw.request(headers=FETCH).status == 401
+    with gw.raw(1101, timeout=5) as raw:
+        assert raw.request(headers=FETCH).status == 401
+        assert not idle[0].is_closed(0.3), "the last place is taken without a victim"
+    wait_for(lambda: gw.metric("zlh_edge_connections", listener="https") == 15)
+    # Each loop closes the oldest of its own: enough newcomers reach both.
+    for _ in range(12):
+        idle.append(gw.raw(1101, timeout=5))
+        assert idle[-1].request(headers=FETCH).status == 401
     assert idle[0].is_closed(1), "the oldest keep-alive made room"
     tunnel.send(b"x")
     assert tunnel.read_exactly(1) == b"x"

@@ -16,7 +16,10 @@ import Testing
         let port = Socket.localPort(of: listener)
         #expect(port > 0)
         if try Socket.accept(on: listener) != nil { Issue.record("somebody came") }
+        let before = Socket.hasArrivals(on: listener)
         let client = try Socket.connect(high: Self.loopback.high, low: Self.loopback.low, port: port)
+        let after = Socket.hasArrivals(on: listener)
+        #expect(!before && after)
         guard let accepted = try Socket.accept(on: listener) else {
             Issue.record("nobody came")
             return

@@ -37,7 +37,11 @@ final class Listener: EventSource {
 
     private func accept() {
         for _ in 0..<Self.acceptsPerTurn {
-            guard mayAccept() else {
+            switch room() {
+            case .free: break
+            // The next arrival is an event.
+            case .notNeeded: return
+            case .none:
                 worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
                 return
             }
@@ -54,18 +58,24 @@ final class Listener: EventSource {
         worker.loop.runAgain(self)
     }
 
-    /// Whether there is a place for one more; idle connections make room first.
-    private func mayAccept() -> Bool {
+    private enum Room {
+        case free, none, notNeeded
+    }
+
+    /// Whether there is a place for one more. When there is none, and only if somebody wants it, idle connections make
+    /// room.
+    private func room() -> Room {
         let shared = worker.shared
-        if shared.memoryPressure >= .noAccept {
-            worker.metrics.refused(.https, .memory)
-            _ = worker.closeOldestIdle()
-            return false
+        let isShort = shared.memoryPressure >= .noAccept
+        if !isShort,
+            shared.connections.load(ordering: .relaxed) < shared.connectionLimit.load(ordering: .relaxed)
+        {
+            return .free
         }
-        if shared.connections.load(ordering: .relaxed) < shared.connectionLimit.load(ordering: .relaxed) { return true }
-        if worker.closeOldestIdle() > 0 { return true }
-        worker.metrics.refused(.https, .connections)
-        return false
+        guard Socket.hasArrivals(on: socket) else { return .notNeeded }
+        if worker.closeOldestIdle() > 0 && !isShort { return .free }
+        worker.metrics.refused(.https, isShort ? .memory : .connections)
+        return .none
     }
 
     private func admit(_ accepted: consuming AcceptedSocket) {

@@ -47,6 +47,18 @@ final class FileWatch: EventSource {
         }
     }
 
+    /// Watches again what was lost: a directory that was removed and made anew, or that did not exist before. What lies
+    /// in it counts as changed. Called every second or so.
+    func watchLost() {
+        let lost = Set(places.keys.map(Self.directory)).subtracting(directories.values)
+        guard !lost.isEmpty else { return }
+        watch(files)
+        let found = lost.intersection(directories.values)
+        guard !found.isEmpty else { return }
+        for (place, path) in places where found.contains(Self.directory(place)) { changed.insert(path) }
+        loop.setDeadline(loop.nowMs + Self.debounceMs, for: self)
+    }
+
     override func ready(_ events: Readiness) {
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         while true {
@@ -75,6 +87,7 @@ final class FileWatch: EventSource {
             guard at + 16 + length <= bytes.endIndex else { return }
             let name = String(decoding: bytes[(at + 16)..<(at + 16 + length)].prefix { $0 != 0 }, as: UTF8.self)
             at += 16 + length
+            if mask & UInt32(IN_IGNORED) != 0 { directories[watch] = nil }
             if mask & UInt32(IN_Q_OVERFLOW) != 0 {
                 changed.formUnion(files)
             } else if let directory = directories[watch] {

@@ -5,3 +5,9 @@ public struct StartFailure: Error, Sendable, CustomStringConvertible {
 
     init(_ description: String) { self.description = description }
 }
+
+/// An event loop ended by itself: a defect of ours or of the system, not of the configuration.
+public struct LoopFailure: Error, Sendable, CustomStringConvertible {
+    /// What it said.
+    public let description: String
+}

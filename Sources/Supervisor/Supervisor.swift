@@ -51,6 +51,8 @@ public final class Supervisor {
     private var watch: FileWatch?
     private var adminServer: LocalServer?
     private var runningWorkers = 0
+    /// Why an event loop ended that should not have.
+    private var failure: String?
     private var isDraining = false
     /// When a drain is cut short.
     private var drainEndsMs = UInt64.max
@@ -174,6 +176,7 @@ public final class Supervisor {
         try loop.run()
         adminServer?.stop()
         _ = log.flushAndStop()
+        if let failure { throw LoopFailure(description: "an event loop failed: \(failure)") }
     }
 
     private func listen() throws -> ListenerSockets {
@@ -250,6 +253,7 @@ public final class Supervisor {
             runningWorkers -= 1
             if let reason {
                 logEvent(.error, "loop_failed") { $0.field("message", text: reason) }
+                failure = reason
                 stopWorkers()
             }
             if runningWorkers == 0 { loop.stop() }
@@ -348,6 +352,7 @@ public final class Supervisor {
     }
 
     private func everySecond() {
+        watch?.watchLost()
         let now = LoadedFiles.now()
         // A tunnel whose client takes nothing does not look at the clock itself.
         if shared.sessions.sweep(now: now) > 0 { shared.broadcast(.sessionsEnded) }

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 
 from harness import tokens
@@ -169,7 +170,7 @@ def test_revoked_entries_as_people_write_them(gw):
     assert gw.request(1102, "/.zlh/session", cookie=gw.launch(1102, "dora", iat=issued + 1)).status == 200
 
 
-@pytest.mark.parametrize("how", ["in place", "rename", "vim", "symlink"])
+@pytest.mark.parametrize("how", ["in place", "rename", "vim", "symlink", "new folder"])
 def test_every_way_of_writing_a_file_is_seen(make_gateway, how):
     gw = make_gateway(start=False, routes=5)
     if how == "symlink":  # as Kubernetes mounts configuration: a link to a directory that is exchanged
@@ -179,6 +180,11 @@ def test_every_way_of_writing_a_file_is_seen(make_gateway, how):
         gw.routes_file.unlink()
         (gw.directory / "current").symlink_to("a")
         gw.routes_file.symlink_to("current/routes.yaml")
+    if how == "new folder":
+        (gw.directory / "api").mkdir()
+        gw.routes_file = gw.routes_file.rename(gw.directory / "api/routes.yaml")
+        gw.config["routes"] = "api/routes.yaml"
+        gw.config_file.write_text(yaml.safe_dump(gw.config))
     gw.start()
     before = gw.generation()
     text = gw.routes_file.read_text().replace("generation: g1101", "generation: other")
@@ -194,6 +200,10 @@ def test_every_way_of_writing_a_file_is_seen(make_gateway, how):
         gw.routes_file.rename(gw.directory / "routes.yaml~")
         gw.routes_file.write_text(text)
         (gw.directory / "routes.yaml~").unlink()
+    elif how == "new folder":
+        shutil.rmtree(gw.routes_file.parent)
+        gw.routes_file.parent.mkdir()
+        gw.routes_file.write_text(text)
     else:
         (gw.directory / "b/routes.yaml").write_text(text)
         (gw.directory / "next").symlink_to("b")

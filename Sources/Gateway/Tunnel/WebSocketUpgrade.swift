@@ -8,10 +8,17 @@ extension Exchange {
         // HTTP/1.0 knows no upgrade (RFC 9110 section 7.8).
         guard head.minorVersion >= 1, let upgrade = fields.first(.upgrade), !fields.repeats(.upgrade),
             HTTPSpan.equalsIgnoringCase(bytes.extracting(upgrade.valueRange), "websocket"),
-            let connection = fields.first(.connection),
-            ListHeader.contains("upgrade", in: bytes.extracting(connection.valueRange)),
+            connectionListsUpgrade(bytes, fields),
             let accept = fields.first(.secWebSocketAccept), !fields.repeats(.secWebSocketAccept),
             expectedAccept.withReadable({ HTTPSpan.equal($0, bytes.extracting(accept.valueRange)) })
         else { throw .badGateway("Its WebSocket handshake is not valid.") }
+    }
+
+    /// `Connection` may come as one list or as several fields.
+    private func connectionListsUpgrade(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Bool {
+        for index in 0..<fields.count where fields[index].name == .connection {
+            if ListHeader.contains("upgrade", in: bytes.extracting(fields[index].valueRange)) { return true }
+        }
+        return false
     }
 }

@@ -40,7 +40,11 @@ final class ContainerLedger: Sendable {
             if let known = counts[vmid] { return known }
             // Vmids come from the routes, so this is bounded by them; those at rest are let go now and then.
             if counts.count >= 4096, counts.count.nonzeroBitCount == 1 {
-                counts = counts.filter { !$0.value.isQuiet }
+                for vmid in Array(counts.keys) {
+                    // One that a pool still holds stays, or the limit would be counted twice.
+                    guard var known = counts.removeValue(forKey: vmid) else { continue }
+                    if !known.isQuiet || !isKnownUniquelyReferenced(&known) { counts[vmid] = known }
+                }
             }
             let fresh = ContainerCounts()
             counts[vmid] = fresh

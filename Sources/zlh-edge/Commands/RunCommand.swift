@@ -19,6 +19,9 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         do {
             try Supervisor.run(configPath: config, environment: processEnvironment(), options: RunOptions())
+        } catch let failure as LoopFailure {
+            StandardError.write("zlh-edge: \(failure)\n")
+            throw ExitCode(70)
         } catch {
             failWithConfiguration("\(error)")
         }

@@ -129,10 +129,7 @@ def test_any_bytes_pass_untouched_both_ways(gw, tunnel):
     """After the 101 the gateway does not care whether these are frames."""
     _, _, raw = tunnel()
     data = rogue.random_body(3 * MB)
-    writer = threading.Thread(target=raw.send, args=(data,))
-    writer.start()
-    assert raw.read_exactly(len(data)) == data
-    writer.join()
+    assert raw.exchange(data, len(data)) == data
 
 
 def test_single_bytes_pass_at_once(gw, tunnel):

@@ -44,10 +44,18 @@ DEFAULTS = {
 }
 
 
+_given_out: set[int] = set()
+
+
 def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
+    """A port that nobody has and that was not given out before: the kernel may offer one twice."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            port = probe.getsockname()[1]
+        if port not in _given_out:
+            _given_out.add(port)
+            return port
 
 
 def merged(base: dict, over: dict) -> dict:

@@ -1,5 +1,7 @@
 """A TLS client that sends the bytes it is given and reads answers without forgiving anything."""
 
+import contextlib
+import select
 import socket
 import ssl
 import time
@@ -118,6 +120,33 @@ class Raw:
     def send(self, data: bytes | str):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
         return self
+
+    def exchange(self, data: bytes, count: int) -> bytes:
+        """Sends `data` while it reads `count` bytes, in one thread: a TLS socket of Python 3.11 does not stand two."""
+        seconds = self.sock.gettimeout()
+        self.sock.setblocking(False)
+        sent, parts, have = 0, [self.buffer], len(self.buffer)
+        try:
+            while sent < len(data) or have < count:
+                moved = 0
+                with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    moved = self.sock.send(data[sent:sent + 65536]) if sent < len(data) else 0
+                    sent += moved
+                with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    got = self.sock.recv(65536)
+                    if not got:
+                        raise Closed(b"".join(parts))
+                    parts.append(got)
+                    have += len(got)
+                    moved += len(got)
+                if not moved:
+                    writers = [self.sock] if sent < len(data) else []
+                    assert any(select.select([self.sock], writers, [], seconds)), "nothing moves"
+        finally:
+            self.sock.settimeout(seconds)
+        whole = b"".join(parts)
+        self.buffer = whole[count:]
+        return whole[:count]
 
     def dribble(self, data: bytes, pause: float = 0.0, step: int = 1):
         for at in range(0, len(data), step):

@@ -37,29 +37,41 @@ public final class EventLoop {
     /// only after `deregister`.
     public func register(_ source: EventSource, _ descriptor: borrowing FileDescriptor) throws(SystemError) {
         precondition(!source.isRegistered)
-        let slot: Int
-        if let free = freeSlots.popLast() {
-            slot = free
-        } else {
-            slot = sources.count
-            sources.append(nil)
-            generations.append(0)
-        }
-        let token = EventToken(slot: slot, generation: generations[slot])
+        let token = takeSlot()
         do {
             try epoll.add(descriptor, token: token.rawValue)
         } catch {
-            freeSlots.append(slot)
+            freeSlots.append(token.slot)
             throw error
         }
-        sources[slot] = source
+        sources[token.slot] = source
         source.token = token
+    }
+
+    /// Serves `source`, which has no descriptor of its own, with deadlines and further goes until `deregister`.
+    public func register(_ source: EventSource) {
+        precondition(!source.isRegistered)
+        source.token = takeSlot()
+        sources[source.token.slot] = source
+    }
+
+    private func takeSlot() -> EventToken {
+        if let free = freeSlots.popLast() { return EventToken(slot: free, generation: generations[free]) }
+        sources.append(nil)
+        generations.append(0)
+        return EventToken(slot: sources.count - 1, generation: 0)
     }
 
     /// Ends deliveries: events already fetched for the source are dropped, its deadline is forgotten.
     public func deregister(_ source: EventSource, _ descriptor: borrowing FileDescriptor) {
         guard source.isRegistered else { return }
         epoll.remove(descriptor)
+        deregister(source)
+    }
+
+    /// The same for a source without a descriptor.
+    public func deregister(_ source: EventSource) {
+        guard source.isRegistered else { return }
         let slot = source.token.slot
         source.token = .none
         source.deadlineMs = .max

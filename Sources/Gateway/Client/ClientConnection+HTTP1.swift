@@ -30,8 +30,21 @@ extension ClientConnection {
         }
     }
 
+    /// The exchange is over: on to the next request, or the end.
+    func answeredHTTP1(unread: Bool) {
+        let closes = closesAfterAnswer || !exchange.keepsAlive || worker.isDraining
+        if unread && !closes {
+            exchange.phase = .discarding
+            beginBodyWatch()
+            worker.loop.runAgain(self)
+            return
+        }
+        exchange.reset()
+        if closes { closePolitely(nil) } else { becameIdle() }
+    }
+
     /// The connection waits for its next request.
-    func becameIdle() {
+    private func becameIdle() {
         idleSinceMs = worker.nowMs
         exchange.record.becameIdle()
         if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
@@ -107,11 +120,6 @@ extension ClientConnection {
     }
 
     // MARK: Bodies
-
-    func beginBodyWatch() {
-        bodyWindow = (worker.nowMs, 0)
-        watch(.body, afterMs: worker.limits.body.overMs)
-    }
 
     /// Moves body bytes to the container; whether there is more to do.
     private func passBodyOn() -> Bool {

@@ -7,12 +7,9 @@ import TLS
 import Transport
 import Wire
 
-/// One client's connection: TLS, the requests on it one after the other, and after an upgrade the client's half of a
-/// tunnel. Owned by its worker, used on its thread.
-///
-/// Rule of the house: a call that writes never closes anything; it says how it went, and the caller closes when it no
-/// longer lends bytes of the connection to anyone.
-final class ClientConnection: EventSource {
+/// One client's connection: TLS, and either the requests of HTTP/1 one after the other, with after an upgrade the
+/// client's half of a tunnel, or all that is HTTP/2. Owned by its worker, used on its thread.
+final class ClientConnection: Downstream {
     enum Phase {
         /// The PROXY header of a trusted proxy.
         case proxyHeader
@@ -25,25 +22,12 @@ final class ClientConnection: EventSource {
         case closed
     }
 
-    /// What the one deadline of the connection stands for.
-    enum Watch {
-        case none, handshake, keepAlive, head, body, queued, stall, halfClosed, linger, tunnel, tunnelClose, drain
-    }
-
-    let worker: Worker
     var stream: Stream
     var peer: Endpoint
     var ticket: SourceTable.Ticket
     let listenerPort: UInt16
-    /// Plaintext received and not yet consumed.
-    var inbound = ByteBuffer()
-    /// Plaintext that waits to leave with what follows it in the same event.
-    var staged = ByteBuffer()
     var scan = HeadScan()
     var phase: Phase
-    var watch = Watch.none
-    /// The one request under way.
-    var exchange: Exchange!
     /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
     var remembered: RememberedSession?
     /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
@@ -51,11 +35,8 @@ final class ClientConnection: EventSource {
     var knownVMID: UInt32 = 0
     /// What `renderForwarded` made for that Host.
     var forwarded = ByteBuffer()
-    /// Close after the answer under way.
-    var closesAfterAnswer = false
     var idleSinceMs: UInt64
     var listIndex = -1
-    var bodyWindow = (startMs: UInt64(0), bytes: UInt64(0))
     private var lingerUntilMs: UInt64 = 0
     private var keyUpdateWindow = (startMs: UInt64(0), count: UInt32(0))
     private var countedIn: UInt64 = 0
@@ -65,14 +46,13 @@ final class ClientConnection: EventSource {
         _ stream: consuming Stream, peer: Endpoint, ticket: SourceTable.Ticket, awaitsProxyHeader: Bool, port: UInt16,
         worker: Worker
     ) {
-        self.worker = worker
         self.stream = stream
         self.peer = peer
         self.ticket = ticket
         listenerPort = port
         phase = awaitsProxyHeader ? .proxyHeader : .handshake
         idleSinceMs = worker.nowMs
-        super.init()
+        super.init(worker)
         exchange = Exchange(self)
     }
 
@@ -89,6 +69,12 @@ final class ClientConnection: EventSource {
         }
         watch(.handshake, afterMs: worker.limits.tls.handshakeMs)
     }
+
+    override var connection: ClientConnection { self }
+    override var httpProtocol: HTTPProtocol { .http1 }
+    override var isOpen: Bool { phase == .open }
+    override var isBlocked: Bool { stream.isBlocked }
+    override var isWriteShutdown: Bool { stream.isWriteShutdown }
 
     var isSecure: Bool { stream.tls != nil }
 
@@ -126,7 +112,7 @@ final class ClientConnection: EventSource {
     override func resumed() { advance() }
 
     /// Goes as far as the bytes at hand allow.
-    func advance() {
+    override func advance() {
         switch phase {
         case .proxyHeader: readProxyHeader()
         case .handshake: shakeHands()
@@ -157,8 +143,7 @@ final class ClientConnection: EventSource {
         worker.metrics.handshake(tls.isTLS13 ? .tls13 : .tls12, resumed: tls.isResumed, result)
     }
 
-    /// Reads what has arrived into `inbound`. Whether something came; at an end or failure the connection is dealt with.
-    func readMore(limit: Int = .max) -> Bool {
+    override func readMore(limit: Int = .max) -> Bool {
         switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), worker.blocks) {
         case .bytes:
             return keepsUpdateRate()
@@ -197,16 +182,19 @@ final class ClientConnection: EventSource {
         }
     }
 
+    override func taken(_ count: Int) {}
+
+    override func readLess() { stream.readLess() }
+
     /// The connection broke.
-    func lost() {
+    override func lost() {
         if phase == .open { exchange.clientLost() }
         close(nil)
     }
 
     // MARK: Writing
 
-    /// Sends what is staged.
-    func push() -> WriteOutcome {
+    override func push() -> WriteOutcome {
         if staged.isEmpty { return stream.isBlocked ? .blocked : .sent }
         let outcome = staged.withReadable { stream.send($0, worker.blocks) }
         staged.removeAll()
@@ -215,37 +203,31 @@ final class ClientConnection: EventSource {
         return outcome
     }
 
-    /// Sends bytes behind what is staged; small ones are put with it, so that they share a TLS record.
-    func send(_ bytes: borrowing Span<UInt8>) -> WriteOutcome {
+    /// Takes all of them. Small ones are put with what is staged, so that they share a TLS record.
+    override func send(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
+        var left = count
         if !staged.isEmpty {
-            let fits = max(0, min(bytes.count, Stream.smallRead - staged.count))
-            staged.append(bytes.extracting(first: fits))
-            if fits == bytes.count { return stream.isBlocked ? .blocked : .sent }
-            let outcome = push()
-            if outcome == .failed { return .failed }
-            return sendDirectly(bytes.extracting(droppingFirst: fits))
+            let fits = max(0, min(count, Stream.smallRead - staged.count))
+            buffer.withReadable { staged.append($0.extracting(first: fits)) }
+            buffer.consume(fits)
+            left -= fits
+            if left == 0 { return stream.isBlocked ? .blocked : .sent }
+            if push() == .failed { return .failed }
         }
-        return sendDirectly(bytes)
-    }
-
-    private func sendDirectly(_ bytes: borrowing Span<UInt8>) -> WriteOutcome {
-        let outcome = stream.send(bytes, worker.blocks)
+        let outcome = buffer.withReadable { stream.send($0.extracting(first: left), worker.blocks) }
+        buffer.consume(left)
         if outcome == .blocked { watchStall() }
         return outcome
     }
+
+    override func finish() -> WriteOutcome { push() }
+
+    override func shutdownWriting() -> WriteOutcome { stream.shutdownWriting(worker.blocks) }
 
     /// The client took everything that waited.
     private func drained() {
         if watch == .stall { watchAgain() }
         if phase == .open { exchange.clientDrained() }
-    }
-
-    /// The client takes nothing: it has `limits.response_stall`, unless a sooner end is watched already.
-    func watchStall() {
-        switch watch {
-        case .stall, .tunnelClose, .drain, .linger: break
-        default: watch(.stall, afterMs: worker.limits.responseStallMs)
-        }
     }
 
     /// The client took some of what waits.
@@ -267,11 +249,6 @@ final class ClientConnection: EventSource {
 
     // MARK: Deadlines
 
-    func watch(_ what: Watch, afterMs: Int = 0) {
-        watch = what
-        worker.loop.setDeadline(what == .none ? .max : worker.nowMs &+ UInt64(afterMs), for: self)
-    }
-
     override func expired() {
         switch watch {
         case .none: break
@@ -281,20 +258,24 @@ final class ClientConnection: EventSource {
             close(.tlsHandshake)
         case .keepAlive: closePolitely(.keepAlive)
         case .head: exchange.refuse(.requestTimeout(.headersTimeout))
-        case .body: exchange.checkBodyRate()
-        case .queued: exchange.waitedTooLong()
         case .stall:
             exchange.clientLost()
             abort(.responseStall)
-        case .halfClosed: exchange.halfClosedTooLong()
-        case .linger: close(nil)
-        case .tunnel: exchange.checkTunnel()
-        case .tunnelClose: exchange.closeTunnelNow()
-        case .drain: exchange.closeTunnel(.drain)
+        case .linger, .farewell: close(nil)
+        case .body, .queued, .halfClosed, .tunnel, .tunnelClose, .drain: _ = expiredForExchange()
         }
     }
 
     // MARK: The end
+
+    override func answered(unread: Bool) { answeredHTTP1(unread: unread) }
+
+    override func cut(showsItsEnd: Bool) {
+        // Its framing tells what came from the whole; without, only a reset does.
+        if showsItsEnd { closePolitely(nil) } else { abort(nil) }
+    }
+
+    override func endTunnel(isBroken: Bool, withinMs: UInt64?) { closePolitely(nil, withinMs: withinMs) }
 
     private static let lingerMs: UInt64 = 5000
     private static let silenceMs: UInt64 = 2000
@@ -351,15 +332,14 @@ final class ClientConnection: EventSource {
         }
     }
 
-    /// Resets: what was sent must not pass for the whole.
-    func abort(_ reason: RefusalReason?) {
+    override func abort(_ reason: RefusalReason?) {
         if phase == .closed { return }
         stream.abort(worker.blocks)
         close(reason)
     }
 
-    /// Closes at once. The one way out; safe to call again.
-    func close(_ reason: RefusalReason?) {
+    /// The one way out; safe to call again.
+    override func close(_ reason: RefusalReason?) {
         if phase == .closed { return }
         let wasOpen = phase == .open
         phase = .closed
@@ -390,9 +370,5 @@ final class ClientConnection: EventSource {
         knownAuthority = ByteBuffer()
         forwarded = ByteBuffer()
         remembered = nil
-    }
-
-    func penalise(_ misdeed: Misdeed) {
-        _ = worker.shared.sources.penalise(peer.address, .https, misdeed, nowMs: Int64(worker.nowMs))
     }
 }

@@ -116,7 +116,7 @@ extension Exchange {
         let session = worker.shared.sessions.admit(sealed, now: now)
         if session.ended != nil { throw refuseLaunch(.revoked) }
         session.touch(now: now)
-        client.remembered = nil
+        client.connection.remembered = nil
         record.user = session.user
         worker.metrics.launch(.ok)
         let mark = Self.generationMark(route)

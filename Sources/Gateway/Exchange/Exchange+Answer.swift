@@ -13,12 +13,12 @@ extension Exchange {
         var budget = 16
         while self.upstream === upstream, phase == .requesting || phase == .answering {
             // Backpressure: what the client cannot take stays with the container.
-            if client.stream.isBlocked {
+            if client.isBlocked {
                 upstream.stream.readLess()
                 return upstream.inbound.recycle(into: worker.blocks)
             }
             if !upstream.inbound.isEmpty {
-                guard passOn(upstream), !client.stream.isBlocked else { continue }
+                guard passOn(upstream), !client.isBlocked else { continue }
                 if self.upstream !== upstream { return }
             }
             budget -= 1
@@ -39,7 +39,7 @@ extension Exchange {
     }
 
     private func flushAnswer() {
-        if client.phase == .open, client.push() == .failed { client.lost() }
+        if client.isOpen, client.push() == .failed { client.lost() }
     }
 
     /// Passes on what is in `inbound`; whether more must be read to go on.
@@ -96,8 +96,8 @@ extension Exchange {
 
     private func badAnswer(_ defect: HeadDefect) -> GatewayFailure {
         switch defect {
-        case .headTooLarge: worker.refuse(.upstreamHead, client.peer.address)
-        case .tooManyFields, .farTooManyFields: worker.refuse(.upstreamFields, client.peer.address)
+        case .headTooLarge: worker.refuse(.upstreamHead, client.address)
+        case .tooManyFields, .farTooManyFields: worker.refuse(.upstreamFields, client.address)
         default: break
         }
         return .badGateway("Its answer is not valid HTTP.")
@@ -128,7 +128,7 @@ extension Exchange {
                     id: record.id, framing: framing, connection: connectionField,
                     sendsHSTS: worker.snapshot.settings.sendsHSTS,
                     keepsLength: framing == .length || keepsLengthWithoutBody(head),
-                    keepsTrailerField: framing == .chunked && wantsTrailers),
+                    keepsTrailerField: (framing == .chunked || framing == .frames) && wantsTrailers),
                 into: &client.staged)
             return .final(head)
         } catch {
@@ -141,7 +141,7 @@ extension Exchange {
     {
         answer.interim += 1
         guard answer.interim <= worker.limits.upstream.interim else {
-            worker.refuse(.upstreamInterim, client.peer.address)
+            worker.refuse(.upstreamInterim, client.address)
             throw .badGateway("It sent too many interim answers.")
         }
         let passes = head.status == 100 || head.status == 103
@@ -156,6 +156,7 @@ extension Exchange {
         switch head.framing {
         case .none: .none
         case .length: .length
+        case _ where client.httpProtocol == .h2: .frames
         case .chunked, .untilClose: minorVersion == 0 ? .untilClose : .chunked
         }
     }
@@ -166,6 +167,7 @@ extension Exchange {
     }
 
     private var connectionField: StaticString? {
+        if client.httpProtocol == .h2 { return nil }
         if client.closesAfterAnswer || !keepsAlive || worker.isDraining { return "close" }
         return minorVersion == 0 ? "keep-alive" : nil
     }
@@ -196,14 +198,9 @@ extension Exchange {
 
     private func takeLength(_ upstream: UpstreamConnection) -> Bool {
         let count = Int(min(UInt64(upstream.inbound.count), upstream.reply.remaining))
-        let outcome = upstream.inbound.withReadable { client.send($0.extracting(first: count)) }
-        upstream.inbound.consume(count)
-        upstream.reply.remaining -= UInt64(count)
-        record.bytesOut &+= UInt64(count)
-        if outcome == .failed {
-            client.lost()
-            return false
-        }
+        let passed = passPayload(upstream, count)
+        if passed < 0 { return false }
+        upstream.reply.remaining -= UInt64(passed)
         guard upstream.reply.remaining == 0 else { return true }
         // Bytes behind the answer belong to nothing: the connection is not used again (see `releaseUpstream`).
         answerEnded()
@@ -211,63 +208,63 @@ extension Exchange {
     }
 
     private func takeAll(_ upstream: UpstreamConnection) -> Bool {
-        let count = upstream.inbound.count
-        let outcome = upstream.inbound.withReadable { sendPiece($0) }
-        upstream.inbound.consume(count)
-        record.bytesOut &+= UInt64(count)
-        if outcome == .failed { client.lost() }
-        return outcome != .failed
+        passPayload(upstream, upstream.inbound.count) >= 0
     }
 
     private func takeChunks(_ upstream: UpstreamConnection) -> Bool {
         while true {
+            if upstream.reply.chunkLeft > 0 {
+                let passed = passPayload(upstream, min(upstream.reply.chunkLeft, upstream.inbound.count))
+                if passed < 0 { return false }
+                upstream.reply.chunkLeft -= passed
+                // The client lags: what is left waits here.
+                if client.isBlocked || upstream.inbound.isEmpty { return upstream.inbound.isEmpty }
+            }
             var decoder = upstream.reply.decoder
-            var outcome = WriteOutcome.sent
-            var consumed = 0
-            var needsMore = false
-            var ended = false
-            var defect: StaticString?
-            upstream.inbound.withReadable { bytes in
-                switch decoder.next(bytes, from: 0) {
-                case .data(let range):
-                    outcome = sendPiece(bytes.extracting(range))
-                    record.bytesOut &+= UInt64(range.count)
-                    consumed = range.upperBound
-                case .needMore(let count):
-                    consumed = count
-                    needsMore = true
-                case .lastChunk(let count):
-                    consumed = count
-                    ended = true
-                case .malformed(let what): defect = what
-                }
-            }
+            let step = upstream.inbound.withReadable { decoder.next($0, from: 0) }
             upstream.reply.decoder = decoder
-            if defect != nil {
-                fail(.badGateway("Its chunked coding is broken."))
-                return false
-            }
-            upstream.inbound.consume(consumed)
-            if outcome == .failed {
-                client.lost()
-                return false
-            }
-            if ended {
+            switch step {
+            case .data(let range):
+                upstream.inbound.consume(range.lowerBound)
+                upstream.reply.chunkLeft = range.count
+            case .needMore(let count):
+                upstream.inbound.consume(count)
+                return true
+            case .lastChunk(let count):
+                upstream.inbound.consume(count)
                 upstream.reply.inTrailers = true
                 upstream.scan = HeadScan()
                 return false
+            case .malformed:
+                fail(.badGateway("Its chunked coding is broken."))
+                return false
             }
-            if needsMore { return true }
-            // The client lags: what is left waits here.
-            if outcome == .blocked || upstream.inbound.isEmpty { return upstream.inbound.isEmpty }
         }
+    }
+
+    /// Passes on payload from the front of what the container sent; how much the client took, or -1 when it is lost.
+    private func passPayload(_ upstream: UpstreamConnection, _ count: Int) -> Int {
+        let before = upstream.inbound.count
+        let outcome =
+            answer.framing == .chunked
+            ? sendChunk(&upstream.inbound, count) : client.send(&upstream.inbound, count)
+        let passed = before - upstream.inbound.count
+        record.bytesOut &+= UInt64(passed)
+        guard outcome == .failed else { return passed }
+        client.lost()
+        return -1
     }
 
     private func takeTrailers(_ upstream: UpstreamConnection) -> Bool {
         var scan = upstream.scan
         let limit = HeadLimits(
             bytes: worker.limits.framing.trailers, fields: worker.limits.upstream.fields, emptyLines: 0)
-        let keeps = wantsTrailers && answer.framing == .chunked
+        let keeps = wantsTrailers && (answer.framing == .chunked || answer.framing == .frames)
+        // HTTP/2 tells a head from trailers by which comes first.
+        if keeps, answer.framing == .frames, client.push() == .failed {
+            client.lost()
+            return false
+        }
         let outcome = upstream.inbound.withReadable { bytes in
             let outcome = HTTP1.parseTrailers(bytes, scan: &scan, into: worker.fields, limits: limit)
             if keeps, case .complete = outcome { stageTrailers(bytes) }
@@ -288,26 +285,27 @@ extension Exchange {
 
     /// Trailers may add what is known late, never change framing, routing or state (RFC 9110 section 6.5.1).
     private func stageTrailers(_ bytes: borrowing Span<UInt8>) {
-        client.staged.append("0\r\n")
+        if answer.framing == .chunked { client.staged.append("0\r\n") }
         for index in 0..<worker.fields.count {
             let field = worker.fields[index]
             if field.name == .other || field.name == .etag {
                 client.staged.append(bytes, field.lineRange)
             }
         }
-        client.staged.append("\r\n")
+        if answer.framing == .chunked { client.staged.append("\r\n") }
         answer.sentLastChunk = true
     }
 
-    /// A piece of a body whose length is not known: as a chunk, or as it is to an HTTP/1.0 client.
-    private func sendPiece(_ bytes: borrowing Span<UInt8>) -> WriteOutcome {
-        guard answer.framing == .chunked, !bytes.isEmpty else { return client.send(bytes) }
-        client.staged.reserve(bytes.count + 32, from: worker.blocks)
-        client.staged.append(hex: UInt64(bytes.count))
+    /// A piece of a body whose length is not known.
+    private func sendChunk(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
+        guard count > 0 else { return client.isBlocked ? .blocked : .sent }
+        client.staged.reserve(count + 32, from: worker.blocks)
+        client.staged.append(hex: UInt64(count))
         client.staged.append("\r\n")
-        client.staged.append(bytes)
+        buffer.withReadable { client.staged.append($0.extracting(first: count)) }
         client.staged.append("\r\n")
-        if client.staged.count < Stream.smallRead { return client.stream.isBlocked ? .blocked : .sent }
+        buffer.consume(count)
+        if client.staged.count < Stream.smallRead { return client.isBlocked ? .blocked : .sent }
         return client.push()
     }
 
@@ -322,14 +320,14 @@ extension Exchange {
     /// The answer is whole.
     private func answerEnded() {
         if answer.framing == .chunked && !answer.sentLastChunk { client.staged.append("0\r\n\r\n") }
-        if client.push() == .failed { return client.lost() }
+        if client.finish() == .failed { return client.lost() }
         completed()
     }
 
     /// The client took what waited after a stall, which had taken the place of what was watched before.
     func watchAgain() {
         switch phase {
-        case .idle: client.watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+        case .idle: if client.httpProtocol == .http1 { client.watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         case .tunnel: checkTunnel()
         case .form, .requesting, .answering, .discarding: if !body.isComplete { client.beginBodyWatch() }
         case .queued, .connecting: break

@@ -30,7 +30,7 @@ extension Exchange {
         record.note(head, bytes)
         do throws(GatewayFailure) {
             vmid = try vmidOfHost(head, bytes)
-            if !client.isSecure { return .redirectToHTTPS }
+            if !client.connection.isSecure { return .redirectToHTTPS }
             record.vmid = vmid
             if let plan = try gatewayEndpoint(head, bytes, fields, facts) { return plan }
             let identity = try authorize(head, bytes, fields)
@@ -48,7 +48,7 @@ extension Exchange {
                 Crypto.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
             }
             outgoing.reserve(head.byteCount + 512, from: worker.blocks)
-            try client.forwarded.withReadable { forwarded throws(GatewayFailure) in
+            try client.connection.forwarded.withReadable { forwarded throws(GatewayFailure) in
                 try rewriteRequest(head, bytes, fields, forwarded: forwarded, id: record.id, into: &outgoing)
             }
             identity.session.touch(now: worker.loop.epochSeconds)
@@ -61,6 +61,7 @@ extension Exchange {
     /// The vmid that the Host names; looked up only when the Host is not the one that this connection named before.
     private func vmidOfHost(_ head: RequestHead, _ bytes: borrowing Span<UInt8>) throws(GatewayFailure) -> UInt32 {
         let authority = bytes.extracting(head.authorityRange)
+        let client = self.client.connection
         if client.knownAuthority.withReadable({ HTTPSpan.equal($0, authority) }) { return client.knownVMID }
         let vmid = try identifyVM(head, bytes, in: worker.snapshot.settings.domain)
         client.knownAuthority.removeAll()

@@ -45,24 +45,23 @@ extension Exchange {
         record.reason = failure.reason.label
         if answer.began {
             // What the client has is not the whole, and must not pass for it.
-            worker.refuse(failure.reason, client.peer.address)
+            worker.refuse(failure.reason, client.address)
             finishRecord()
             releaseUpstream(reusable: false)
             let showsItsEnd = answer.framing != .untilClose
             reset()
-            // Its framing tells what came from the whole; without, only a reset does.
-            return showsItsEnd ? client.closePolitely(nil) : client.abort(nil)
+            return client.cut(showsItsEnd: showsItsEnd)
         }
         switch failure {
         case .unauthorized, .forbidden:
             let nowMs = Int64(worker.nowMs)
-            if let waitMs = worker.shared.sources.takeUnauthenticated(client.peer.address, nowMs: nowMs) {
+            if let waitMs = worker.shared.sources.takeUnauthenticated(client.address, nowMs: nowMs) {
                 failure = .limited(.httpsUnauthenticated, retryAfterSeconds: Int((waitMs + 999) / 1000))
                 record.reason = failure.reason.label
             }
         default: break
         }
-        worker.refuse(failure.reason, client.peer.address)
+        worker.refuse(failure.reason, client.address)
         releaseUpstream(reusable: false)
         if failure.closesConnection { client.closesAfterAnswer = true }
         if isUpgrade || facts?.isUpgrade == true { client.closesAfterAnswer = true }
@@ -133,7 +132,7 @@ extension Exchange {
         head.append("\r\n")
     }
 
-    private func finishLocal(_ head: inout ByteBuffer, _ page: borrowing ByteBuffer, hasBody: Bool) {
+    private func finishLocal(_ head: inout ByteBuffer, _ page: consuming ByteBuffer, hasBody: Bool) {
         if hasBody {
             head.append("Content-Length: ")
             head.append(decimal: UInt64(page.count))
@@ -143,19 +142,23 @@ extension Exchange {
         head.append("Date: ")
         HTTPDate.append(epochSeconds: worker.loop.epochSeconds, to: &head)
         head.append("\r\n")
-        if client.closesAfterAnswer || !keepsAlive || worker.isDraining {
+        if client.httpProtocol == .h2 {
+            // Its connection lives on.
+        } else if client.closesAfterAnswer || !keepsAlive || worker.isDraining {
             head.append("Connection: close\r\n")
         } else if minorVersion == 0 {
             head.append("Connection: keep-alive\r\n")
         }
         appendGatewayFields(
-            record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS && client.isSecure, into: &head)
+            record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS && client.connection.isSecure, into: &head)
         head.append("\r\n")
-        if method != .head { page.withReadable { head.append($0) } }
-        record.bytesOut = UInt64(method == .head ? 0 : page.count)
-        client.staged.reserve(head.count, from: worker.blocks)
+        let count = method == .head ? 0 : page.count
+        record.bytesOut = UInt64(count)
+        client.staged.reserve(head.count + count, from: worker.blocks)
         head.withReadable { client.staged.append($0) }
-        if client.push() == .failed { return client.lost() }
+        // A page is small enough to be taken whole, whatever waits.
+        if count > 0, client.send(&page, count) == .failed { return client.lost() }
+        if client.finish() == .failed { return client.lost() }
         completed()
     }
 
@@ -214,7 +217,7 @@ extension Exchange {
     private func loginLocation(_ why: LoginReason) -> [UInt8]? {
         let url = worker.snapshot.settings.loginURL
         guard !url.isEmpty, facts?.isNavigation == true,
-            worker.shared.redirects.allows(client.peer.address, vmid: vmid, nowMs: worker.nowMs)
+            worker.shared.redirects.allows(client.address, vmid: vmid, nowMs: worker.nowMs)
         else { return nil }
         var next = ByteBuffer()
         record.target.withReadable { PercentCoding.encode($0, into: &next) }

@@ -32,7 +32,7 @@ final class Exchange {
 
     let worker: Worker
     /// Cut when the connection is closed for good, as the two hold each other.
-    private(set) var client: ClientConnection!
+    private(set) var client: Downstream!
     var upstream: UpstreamConnection?
     var phase = Phase.idle
 
@@ -88,13 +88,16 @@ final class Exchange {
         var sentLastChunk = false
     }
 
-    init(_ client: ClientConnection) {
+    init(_ client: Downstream) {
         self.client = client
         worker = client.worker
     }
 
     /// Lets go of the connection. Called once, after it was closed.
     func detach() { client = nil }
+
+    /// Whether the rest of its body is still to come.
+    var awaitsBody: Bool { !body.isComplete }
 
     /// Bytes held for this exchange.
     var heldBytes: Int { outgoing.count + form.count + (upstream?.heldBytes ?? 0) }
@@ -132,25 +135,12 @@ final class Exchange {
 
     // MARK: Ends
 
-    /// The answer is out whole: log it, and go on with the next request or close.
+    /// The answer is out whole: log it, and let the client go on with the next request, or close.
     func completed() {
         let unread = !body.isComplete
-        let closes = client.closesAfterAnswer || !keepsAlive || worker.isDraining
         releaseUpstream(reusable: !unread)
         finishRecord()
-        if unread && !closes {
-            phase = .discarding
-            client.bodyWindow = (worker.nowMs, 0)
-            client.watch(.body, afterMs: worker.limits.body.overMs)
-            worker.loop.runAgain(client)
-            return
-        }
-        reset()
-        if closes {
-            client.closePolitely(nil)
-        } else {
-            client.becameIdle()
-        }
+        client.answered(unread: unread)
     }
 
     /// The connection to the client is gone or of no use: end what runs on its behalf.

@@ -108,36 +108,42 @@ extension Exchange {
     func finishRecord() {
         guard record.isOpen else { return }
         record.close()
-        client.countBytes()
+        client.connection.countBytes()
         let tookUs = Int64(worker.loop.nowUs &- record.startUs)
-        worker.metrics.request(method: method, code: Int(record.status), protocol: .http1)
+        worker.metrics.request(method: method, code: Int(record.status), protocol: client.httpProtocol)
         worker.metrics.requestTime(microseconds: tookUs)
         if let upstreamUs = record.upstreamUs { worker.metrics.upstreamTime(microseconds: Int64(upstreamUs)) }
         guard worker.snapshot.settings.logsAccess, worker.shared.log.allows(.info) else { return }
         worker.log.beginLog(.info, "access", epochMs: worker.loop.epochMs)
-        record.appendFields(method: method, client: client.peer.address, session: session, to: &worker.log)
+        record.appendFields(method: method, client: client.address, session: session, to: &worker.log)
         worker.log.field("status", UInt64(record.status))
         worker.log.field("bytes_in", record.bytesIn)
         worker.log.field("bytes_out", record.bytesOut)
         worker.log.field("ms", microseconds: tookUs)
         if let upstreamUs = record.upstreamUs { worker.log.field("upstream_ms", microseconds: Int64(upstreamUs)) }
-        worker.log.field("protocol", minorVersion == 0 ? "http/1.0" : "http/1.1")
+        worker.log.field("protocol", protocolLabel)
         if let reason = record.reason { worker.log.field("reason", reason) }
         worker.log.endLog()
+    }
+
+    private var protocolLabel: StaticString {
+        if client.httpProtocol == .h2 { return "h2" }
+        return minorVersion == 0 ? "http/1.0" : "http/1.1"
     }
 
     /// Logs a tunnel's beginning; its end has the counts.
     func logTunnelOpen() {
         guard worker.shared.log.allows(.info) else { return }
         worker.log.beginLog(.info, "tunnel_open", epochMs: worker.loop.epochMs)
-        record.appendFields(method: method, client: client.peer.address, session: session, to: &worker.log)
+        record.appendFields(method: method, client: client.address, session: session, to: &worker.log)
+        worker.log.field("protocol", protocolLabel)
         worker.log.endLog()
     }
 
     func logTunnelClose(_ reason: StaticString) {
         guard worker.shared.log.allows(.info) else { return }
         worker.log.beginLog(.info, "tunnel_close", epochMs: worker.loop.epochMs)
-        record.appendFields(method: method, client: client.peer.address, session: session, to: &worker.log)
+        record.appendFields(method: method, client: client.address, session: session, to: &worker.log)
         worker.log.field("bytes_in", tunnel.bytesIn)
         worker.log.field("bytes_out", tunnel.bytesOut)
         worker.log.field("ms", microseconds: Int64(worker.loop.nowUs &- tunnel.openedUs))

@@ -70,7 +70,7 @@ extension Exchange {
 
     private func sessionOfCookie(_ cookie: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
         let now = worker.loop.epochSeconds
-        if let known = client.remembered, known.vmid == vmid, HTTPSpan.equal(known.cookie.span, cookie) {
+        if let known = client.connection.remembered, known.vmid == vmid, HTTPSpan.equal(known.cookie.span, cookie) {
             return try live(known.session, now)
         }
         var host = ByteBuffer(capacity: 64)
@@ -78,7 +78,7 @@ extension Exchange {
         let opened = host.withReadable { worker.shared.keyRing.open(cookie, host: $0, now: now) }
         guard let sealed = opened, sealed.vmid == vmid else { throw .unauthorized(.none) }
         let session = try live(worker.shared.sessions.admit(sealed, now: now), now)
-        client.remembered = RememberedSession(cookie: cookie.copied(), vmid: vmid, session: session)
+        client.connection.remembered = RememberedSession(cookie: cookie.copied(), vmid: vmid, session: session)
         return session
     }
 

@@ -1,8 +1,10 @@
 import Wire
 
-/// How an answer's body is delimited towards an HTTP/1 client.
+/// How an answer's body is delimited towards the client.
 enum AnswerFraming: Sendable {
     case none, length, chunked, untilClose
+    /// By HTTP/2 itself.
+    case frames
 }
 
 /// What an answer gets that the container does not decide.

@@ -19,7 +19,7 @@ extension Exchange {
         outgoing.recycle(into: worker.blocks)
         expectedAccept = ByteBuffer()
         // Thousands of these wait for somebody to type: what only further requests would need goes.
-        client.forgetRequests()
+        client.connection.forgetRequests()
         record.compact()
         worker.metrics.tunnelOpened(.websocket)
         finishRecord()
@@ -46,11 +46,12 @@ extension Exchange {
             let count = client.inbound.count
             let outcome = client.inbound.withReadable { upstream.stream.send($0, blocks) }
             client.inbound.consume(count)
+            client.taken(count)
             tunnel.bytesIn &+= UInt64(count)
             noteTunnelActivity()
             switch outcome {
             case .sent: break
-            case .blocked: client.stream.readLess()
+            case .blocked: client.readLess()
             case .failed: return finishTunnel(.upstreamClosed)
             }
             budget -= count
@@ -81,7 +82,7 @@ extension Exchange {
         let blocks = worker.blocks
         var budget = Self.bytesPerTurn
         while phase == .tunnel, !tunnel.upstreamEnded {
-            if client.stream.isBlocked {
+            if client.isBlocked {
                 upstream.stream.readLess()
                 return upstream.inbound.recycle(into: worker.blocks)
             }
@@ -95,21 +96,22 @@ extension Exchange {
                 case .failed: return finishTunnel(.broken)
                 }
             }
-            var count = upstream.inbound.count
+            let held = upstream.inbound.count
             let isClosing = tunnel.closing != nil
-            let outcome = upstream.inbound.withReadable { bytes in
+            let count = upstream.inbound.withReadable { bytes in
+                let fresh = bytes.extracting(droppingFirst: tunnel.ahead)
                 // While closing, only the rest of the frame under way still goes out.
-                if isClosing { count = tunnel.tracker.boundary(in: bytes) ?? count }
-                let piece = bytes.extracting(first: count)
-                tunnel.tracker.advance(piece)
-                return client.stream.send(piece, blocks)
+                let count = isClosing ? tunnel.tracker.boundary(in: fresh) ?? fresh.count : fresh.count
+                tunnel.tracker.advance(fresh.extracting(first: count))
+                return tunnel.ahead + count
             }
-            upstream.inbound.consume(count)
-            tunnel.bytesOut &+= UInt64(count)
+            let outcome = client.send(&upstream.inbound, count)
+            let passed = held - upstream.inbound.count
+            tunnel.ahead = count - passed
+            tunnel.bytesOut &+= UInt64(passed)
             noteTunnelActivity()
             if outcome == .failed { return client.lost() }
-            if isClosing && tunnel.tracker.isAtBoundary { return closeTunnelNow() }
-            if outcome == .blocked { client.watchStall() }
+            if isClosing && tunnel.isAtBoundary { return closeTunnelNow() }
             budget -= count
             if budget <= 0 { return worker.loop.runAgain(upstream) }
         }
@@ -118,7 +120,7 @@ extension Exchange {
     private func upstreamClosedTunnelSide() {
         tunnel.upstreamEnded = true
         upstream?.inbound.recycle(into: worker.blocks)
-        if client.stream.shutdownWriting(worker.blocks) == .failed || tunnel.clientEnded {
+        if client.shutdownWriting() == .failed || tunnel.clientEnded {
             finishTunnel(.upstreamClosed)
         }
     }
@@ -140,7 +142,7 @@ extension Exchange {
     func closeTunnel(_ why: TunnelEnd) {
         guard phase == .tunnel, tunnel.closing == nil else { return }
         tunnel.closing = why
-        if tunnel.tracker.isAtBoundary || tunnel.upstreamEnded { return closeTunnelNow() }
+        if tunnel.isAtBoundary || tunnel.upstreamEnded { return closeTunnelNow() }
         client.watch(.tunnelClose, afterMs: 1000)
     }
 
@@ -148,13 +150,15 @@ extension Exchange {
     func closeTunnelNow() {
         guard phase == .tunnel else { return }
         let why = tunnel.closing ?? .drain
-        if tunnel.tracker.isAtBoundary && !tunnel.tracker.sawClose && !client.stream.isWriteShutdown {
-            WebSocketClose.append(code: why.code, reason: why.reason, to: &client.staged)
+        if tunnel.isAtBoundary && !tunnel.tracker.sawClose && !client.isWriteShutdown {
+            var frame = ByteBuffer(capacity: 128)
+            WebSocketClose.append(code: why.code, reason: why.reason, to: &frame)
+            _ = client.send(&frame, frame.count)
         }
         endTunnelRecord(.ended(why))
         releaseUpstream(reusable: false)
         reset()
-        client.closePolitely(nil, withinMs: 1000)
+        client.endTunnel(isBroken: false, withinMs: 1000)
     }
 
     /// Looks whether the session still allows the tunnel, and when to look again.
@@ -168,7 +172,7 @@ extension Exchange {
         if tunnelIdleMs > 0 {
             let silentMs = Int64(worker.nowMs &- tunnel.activeMs)
             if silentMs >= Int64(tunnelIdleMs) {
-                worker.refuse(.tunnelIdleWebsocket, client.peer.address)
+                worker.refuse(.tunnelIdleWebsocket, client.address)
                 return closeTunnel(.idle)
             }
             waitMs = min(waitMs, Int64(tunnelIdleMs) - silentMs)
@@ -183,15 +187,16 @@ extension Exchange {
     /// Both sides are done, or one broke.
     private func finishTunnel(_ outcome: TunnelOutcome) {
         guard phase == .tunnel else { return }
+        let isBroken = !tunnel.upstreamEnded
         endTunnelRecord(outcome)
         releaseUpstream(reusable: false)
         reset()
-        client.closePolitely(nil)
+        client.endTunnel(isBroken: isBroken, withinMs: nil)
     }
 
     func endTunnelRecord(_ outcome: TunnelOutcome) {
         worker.metrics.tunnelClosed(.websocket)
-        client.countBytes()
+        client.connection.countBytes()
         logTunnelClose(outcome.label)
     }
 }

@@ -38,9 +38,14 @@ struct TunnelState: Sendable {
     var bytesOut: UInt64 = 0
     /// Container to client: where a frame of ours may go.
     var tracker = FrameTracker()
+    /// Bytes that the tracker has seen and the client has not taken yet.
+    var ahead = 0
     var closing: TunnelEnd?
     var clientEnded = false
     var upstreamEnded = false
+
+    /// Whether the client has whole frames, so that one of ours may follow.
+    var isAtBoundary: Bool { tracker.isAtBoundary && ahead == 0 }
 }
 
 /// What the access log says of a tunnel's end.

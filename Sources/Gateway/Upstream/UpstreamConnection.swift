@@ -28,6 +28,8 @@ final class UpstreamConnection: EventSource {
         var framing = BodyFraming.none
         var remaining: UInt64 = 0
         var decoder = ChunkedDecoder()
+        /// Payload of the chunk under way that is in `inbound` and was not passed on.
+        var chunkLeft = 0
         var inTrailers = false
         var receivedAny = false
         var keepAlive = false

@@ -42,6 +42,7 @@ let package = Package(
         // C, each behind one Swift target.
         .target(name: "CLinux"),
         .target(name: "CYAML", linkerSettings: [.linkedLibrary("yaml")]),
+        .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
 
         // Bytes and pure values.
@@ -49,6 +50,7 @@ let package = Package(
         library("Routing", ["Wire"]),
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
+        library("Compression", ["CZlib", "Wire"], settings: dataPath),
         library("Identity", ["COpenSSL", "Wire"]),
         library("Config", ["CYAML", "Limits", "Routing", "Wire"]),
 
@@ -83,6 +85,7 @@ let package = Package(
         tests(of: "Routing", ["Wire"]),
         tests(of: "Limits", ["Wire"]),
         tests(of: "Observe", ["Wire"]),
+        tests(of: "Compression", ["CZlib", "Wire"]),
         tests(of: "Identity", ["Wire"], files: ["Vectors"]),
         tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor", ["CLinux"]),

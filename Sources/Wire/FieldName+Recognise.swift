@@ -40,6 +40,7 @@ extension FieldName {
             case padded("origin"): return .origin
             case padded("expect"): return .expect
             case padded("server"): return .server
+            case padded("digest"): return .digest
             default: return .other
             }
         case 7:
@@ -74,18 +75,23 @@ extension FieldName {
         case 11:
             if spells("x-zlh-to", "lh-token") { return .xZLHToken }
             if spells("sec-purp", "-purpose") { return .secPurpose }
+            if spells("repr-dig", "r-digest") { return .digest }
+            if spells("content-", "tent-md5") { return .digest }
         case 12:
             if spells("content-", "ent-type") { return .contentType }
             if spells("x-reques", "quest-id") { return .xRequestID }
         case 13:
             if spells("cache-co", "-control") { return .cacheControl }
             if spells("authoriz", "rization") { return .authorization }
+            if spells("accept-r", "t-ranges") { return .acceptRanges }
+            if spells("content-", "nt-range") { return .contentRange }
         case 14:
             if spells("sec-fetc", "tch-site") { return .secFetchSite }
             if spells("sec-fetc", "tch-mode") { return .secFetchMode }
             if spells("sec-fetc", "tch-dest") { return .secFetchDest }
             if spells("content-", "t-length") { return .contentLength }
             if spells("http2-se", "settings") { return .http2Settings }
+            if spells("content-", "t-digest") { return .digest }
         case 15:
             if spells("accept-e", "encoding") { return .acceptEncoding }
             if spells("clear-si", "ite-data") { return .clearSiteData }

@@ -23,7 +23,9 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     /// `Public-Key-Pins` and `Public-Key-Pins-Report-Only`.
     case publicKeyPins
     case contentType, contentEncoding, cacheControl, etag, vary, date, server, location, contentSecurityPolicy
-    case referer, userAgent
+    case referer, userAgent, acceptRanges, contentRange
+    /// `Content-Digest`, `Repr-Digest`, `Digest` and `Content-MD5`, which tell a hash of the content as it is coded.
+    case digest
     /// Any name that holds `_`, which some programs take for `-`.
     case underscore
 }

@@ -21,6 +21,8 @@ struct FieldNameTests {
         ("Content-Type", .contentType), ("Content-Encoding", .contentEncoding), ("Cache-Control", .cacheControl),
         ("ETag", .etag), ("Vary", .vary), ("Date", .date), ("Server", .server), ("Location", .location),
         ("Content-Security-Policy", .contentSecurityPolicy), ("Referer", .referer), ("User-Agent", .userAgent),
+        ("Accept-Ranges", .acceptRanges), ("Content-Range", .contentRange), ("Digest", .digest),
+        ("Content-Digest", .digest), ("Repr-Digest", .digest), ("Content-MD5", .digest),
     ]
 
     static let families: [(String, FieldName)] = [

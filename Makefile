@@ -13,7 +13,7 @@ FUZZ_SECONDS ?= 60
 # Arguments for every script of bench/, such as BENCH_ARGUMENTS='--rounds 9'.
 BENCH_ARGUMENTS ?=
 
-BUILD_PACKAGES := libssl-dev libyaml-dev zlib1g-dev
+BUILD_PACKAGES := libnghttp2-dev libssl-dev libyaml-dev zlib1g-dev
 TEST_PACKAGES := python3 python3-venv curl openssl chromium nginx haproxy
 BENCH_PACKAGES := python3 openssl curl nginx libnginx-mod-stream haproxy wrk nghttp2-client valgrind binutils
 
@@ -82,7 +82,7 @@ sanitize: setup ## the Swift tests under the address and the thread sanitizer
 .PHONY: sanitize-short
 sanitize-short: setup ## the address sanitizer on what holds unsafe code and parsers
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build-asan \
-		--filter 'WireTests|CompressionTests|ReactorTests|TLSTests|TransportTests|GatewayTests'
+BUILD_PACKAGES := libnghttp2-dev libssl-dev libyaml-dev zlib1g-dev
 
 .PHONY: fuzz
 fuzz: setup ## feeds the parsers random bytes, FUZZ_SECONDS (60) each

@@ -44,9 +44,11 @@ let package = Package(
         .target(name: "CYAML", linkerSettings: [.linkedLibrary("yaml")]),
         .target(name: "CZlib", linkerSettings: [.linkedLibrary("z")]),
         .target(name: "COpenSSL", linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]),
+        .target(name: "CNGHTTP2", linkerSettings: [.linkedLibrary("nghttp2")]),
 
         // Bytes and pure values.
         library("Wire", settings: dataPath),
+        library("HTTP2", ["CNGHTTP2", "Wire"], settings: dataPath),
         library("Routing", ["Wire"]),
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
@@ -82,6 +84,7 @@ let package = Package(
             swiftSettings: strict),
 
         tests(of: "Wire", files: ["Corpus"]),
+        tests(of: "HTTP2", ["CNGHTTP2", "Wire"]),
         tests(of: "Routing", ["Wire"]),
         tests(of: "Limits", ["Wire"]),
         tests(of: "Observe", ["Wire"]),

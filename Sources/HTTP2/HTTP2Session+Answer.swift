@@ -1,0 +1,68 @@
+import CNGHTTP2
+import Wire
+
+extension HTTP2Session {
+    /// Submits an answer's head as HTTP/1.1 writes it, from `HTTP/1.1` through the empty line. Interim ones (1xx but
+    /// 101) may come before the final one. `ends`: no body follows; otherwise `setAvailable` says when there is some.
+    /// False when it is malformed or the stream takes no head any more; nothing is sent then.
+    public func submitHead(_ slot: Int, _ head: borrowing Span<UInt8>, ends: Bool) -> Bool {
+        guard isOpen(slot), !slots[slot].isAnswered, let status = answer.readHead(head) else { return false }
+        let id = slots[slot].id
+        let session = unsafe session
+        if status < 200, status != 101 {
+            guard !ends else { return false }
+            return unsafe answer.withPairs { pairs, count in
+                unsafe nghttp2_submit_headers(
+                    session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, nil, pairs, count, nil)
+            } == 0
+        }
+        let result = unsafe answer.withPairs { pairs, count in
+            if ends { return unsafe nghttp2_submit_response(session, id, pairs, count, nil) }
+            var provider = unsafe nghttp2_data_provider(
+                source: nghttp2_data_source(fd: Int32(truncatingIfNeeded: slot)), read_callback: SessionCallbacks.read)
+            return unsafe nghttp2_submit_response(session, id, pairs, count, &provider)
+        }
+        guard result == 0 else { return false }
+        slots[slot].isAnswered = true
+        if ends { slots[slot].isEnded = true }
+        return true
+    }
+
+    /// Submits fields, `Name: value` and CRLF each, that end the answer behind all the body that was made available.
+    /// False when one is malformed or the answer has ended.
+    public func submitTrailers(_ slot: Int, _ lines: borrowing Span<UInt8>) -> Bool {
+        guard isOpen(slot), slots[slot].isAnswered, !slots[slot].isEnded, slots[slot].trailers == nil,
+            answer.readTrailers(lines)
+        else { return false }
+        if !answer.isEmpty { slots[slot].trailers = lines.copied() }
+        slots[slot].endsThere = true
+        resume(slot)
+        return true
+    }
+
+    /// Says that `count` bytes of the answer's body are there in all, not counting those in pieces already collected;
+    /// `ends`: they are the last.
+    public func setAvailable(_ slot: Int, _ count: Int, ends: Bool) {
+        guard isOpen(slot), slots[slot].isAnswered, !slots[slot].isEnded else { return }
+        slots[slot].available = max(count, 0)
+        if ends { slots[slot].endsThere = true }
+        if count > 0 || slots[slot].endsThere { resume(slot) }
+    }
+
+    private func resume(_ slot: Int) {
+        // An error says that it did not wait for us.
+        unsafe _ = nghttp2_session_resume_data(session, slots[slot].id)
+    }
+
+    /// Submits the trailers of bodies that were taken.
+    func submitDueTrailers() {
+        while let slot = trailersDue.popLast() {
+            guard isOpen(slot), let lines = slots[slot].trailers else { continue }
+            slots[slot].trailers = nil
+            guard answer.readTrailers(lines.span) else { continue }
+            let id = slots[slot].id
+            let session = unsafe session
+            unsafe _ = answer.withPairs { pairs, count in unsafe nghttp2_submit_trailer(session, id, pairs, count) }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import CNGHTTP2
+
+extension HTTP2Session {
+    /// Gives the stream up (RST_STREAM). What was submitted for it and not yet collected is dropped.
+    public func reset(_ slot: Int, _ code: HTTP2Error) {
+        guard isOpen(slot) else { return }
+        unsafe _ = nghttp2_submit_rst_stream(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), slots[slot].id, code.rawValue)
+    }
+
+    /// Says that `count` bytes of the stream's `.data` left our memory, so that the client may send as many more: on
+    /// the stream while it is open, and on the connection. What a stream still owes when its `.closed` is taken counts
+    /// as consumed then.
+    public func consumed(_ slot: Int, _ count: Int) {
+        guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
+        let count = min(count, slots[slot].owed)
+        guard count > 0 else { return }
+        slots[slot].owed &-= count
+        if slots[slot].isClosed {
+            unsafe _ = nghttp2_session_consume_connection(session, count)
+        } else {
+            unsafe _ = nghttp2_session_consume(session, slots[slot].id, count)
+        }
+    }
+
+    /// How soon the client wants this answer: 0 first, 7 last, and whether pieces of it are of use (RFC 9218 section
+    /// 4).
+    public func urgency(_ slot: Int) -> (urgency: UInt8, incremental: Bool) {
+        guard slots.indices.contains(slot) else { return (3, false) }
+        return (slots[slot].priority.urgency, slots[slot].priority.incremental)
+    }
+
+    /// Whether the last frame of the answer was collected; the client may still be sending its request.
+    public func hasSentEnd(_ slot: Int) -> Bool {
+        slots.indices.contains(slot) && slots[slot].isEnded
+    }
+
+    // MARK: - Slots
+
+    /// Whether the slot's stream is there and something can still be done with it.
+    func isOpen(_ slot: Int) -> Bool {
+        slots.indices.contains(slot) && slots[slot].id != 0 && !slots[slot].isClosed
+    }
+
+    /// A slot for a stream that just began.
+    func takeSlot(_ id: Int32) -> Int {
+        if let slot = freeSlots.popLast() {
+            slots[slot].id = id
+            return slot
+        }
+        slots.append(StreamSlot(id: id))
+        return slots.count - 1
+    }
+
+    /// The end of a stream was told, or need not be.
+    func free(_ slot: Int) {
+        guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
+        if slots[slot].owed > 0 { unsafe _ = nghttp2_session_consume_connection(session, slots[slot].owed) }
+        slots[slot] = StreamSlot()
+        freeSlots.append(slot)
+    }
+
+    /// Remembers what a PRIORITY_UPDATE says of a request that did not come yet (RFC 9218 section 7.1).
+    func keepEarly(_ id: Int32, _ priority: HTTP2Priority) {
+        if earlyPriorities.count < 16 {
+            earlyPriorities.append((id, priority))
+        } else {
+            earlyPriorities[earlyNext] = (id, priority)
+            earlyNext = (earlyNext &+ 1) & 15
+        }
+    }
+
+    /// What a PRIORITY_UPDATE said before the request came; it counts for more than the request's field.
+    func takeEarly(_ id: Int32) -> HTTP2Priority? {
+        guard let place = earlyPriorities.lastIndex(where: { $0.id == id }) else { return nil }
+        return earlyPriorities[place].priority
+    }
+}

@@ -14,6 +14,11 @@ public struct HTTP2FrameHeader: Sendable, Equatable {
         last = unsafe bytes[8]
     }
 
+    /// The nine bytes.
+    public var bytes: InlineArray<9, UInt8> {
+        InlineArray { $0 < 8 ? UInt8(truncatingIfNeeded: first &>> UInt64($0 &* 8)) : last }
+    }
+
     /// Appends the nine bytes.
     public func write(into output: inout ByteBuffer) {
         output.reserve(Self.count)

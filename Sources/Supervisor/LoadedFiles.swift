@@ -18,7 +18,7 @@ enum LoadedFiles {
     }
 
     static func tlsSettings(_ config: EdgeConfig) -> TLSSettings {
-        TLSSettings(requiresTLS13: config.tls.minimum == "1.3", protocols: [.http1])
+        TLSSettings(requiresTLS13: config.tls.minimum == "1.3", protocols: [.http2, .http1])
     }
 
     /// The launch keys of the configuration.

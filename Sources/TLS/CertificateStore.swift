@@ -8,7 +8,7 @@ public struct TLSSettings: Sendable, Equatable {
     public var protocols: [ApplicationProtocol]
 
     /// TLS settings; the certificates come beside them.
-    public init(requiresTLS13: Bool = false, protocols: [ApplicationProtocol] = [.http1]) {
+    public init(requiresTLS13: Bool = false, protocols: [ApplicationProtocol] = [.http2, .http1]) {
         self.requiresTLS13 = requiresTLS13
         self.protocols = protocols
     }
@@ -16,6 +16,8 @@ public struct TLSSettings: Sendable, Equatable {
 
 /// A protocol that ALPN may choose (RFC 7301).
 public enum ApplicationProtocol: String, Sendable {
+    /// HTTP/2 over TLS (RFC 9113 section 3.2).
+    case http2 = "h2"
     /// HTTP/1.1.
     case http1 = "http/1.1"
 }

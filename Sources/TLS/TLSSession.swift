@@ -71,6 +71,15 @@ public final class TLSSession {
     /// `TLSv1.2` or `TLSv1.3`.
     public var isTLS13: Bool { unsafe SSL_version(ssl) == TLS1_3_VERSION }
 
+    /// Whether ALPN chose HTTP/2.
+    public var isHTTP2: Bool {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        unsafe SSL_get0_alpn_selected(ssl, &name, &count)
+        guard count == 2, let name = unsafe name else { return false }
+        return unsafe name[0] == UInt8(ascii: "h") && name[1] == UInt8(ascii: "2")
+    }
+
     /// Whether a ticket spared the full handshake.
     public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 

@@ -129,9 +129,16 @@ public struct Stream: ~Copyable {
         return outcome
     }
 
-    /// Appends what has arrived to `buffer`, at most about 256 KiB a call and no more than `limit`.
-    public mutating func read(into buffer: inout ByteBuffer, limit: Int = .max, _ pool: BlockPool) -> ReadOutcome {
+    /// Appends what has arrived to `buffer`, at most about 256 KiB a call and no more than `limit`. An empty one keeps
+    /// `headroom` bytes free in front.
+    public mutating func read(
+        into buffer: inout ByteBuffer, limit: Int = .max, headroom: Int = 0, _ pool: BlockPool
+    ) -> ReadOutcome {
         let wanted = min(appetite, limit)
+        if headroom > 0 && buffer.isEmpty && !hasNothingToRead {
+            buffer.reserve(wanted + headroom, from: pool)
+            buffer.leaveHeadroom(headroom)
+        }
         var outcome: ReadOutcome
         if let tls {
             let waited = isBlocked

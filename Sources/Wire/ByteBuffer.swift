@@ -85,6 +85,21 @@ public struct ByteBuffer: ~Copyable {
         }
     }
 
+    /// Puts `prefix` directly before the readable bytes, over what was consumed; `false` when there is no room.
+    public mutating func prepend(_ prefix: borrowing Span<UInt8>) -> Bool {
+        guard prefix.count <= head, let base = unsafe base else { return false }
+        head -= prefix.count
+        for at in 0..<prefix.count { unsafe base[head + at] = prefix[at] }
+        return true
+    }
+
+    /// Lets an empty buffer begin `count` bytes into its storage, so that `prepend` finds room.
+    public mutating func leaveHeadroom(_ count: Int) {
+        precondition(isEmpty && count >= 0 && count <= capacity)
+        head = count
+        tail = count
+    }
+
     /// Drops the last `count` readable bytes.
     @inlinable
     public mutating func dropLast(_ count: Int) {

@@ -98,20 +98,10 @@ extension ClientConnection {
     }
 
     private func refuseHead(_ defect: HeadDefect) {
-        let failure: GatewayFailure
-        switch defect {
-        case .headTooLarge:
-            let blamesCookies =
-                scan.cookieBytes * 2 > worker.limits.headers.bytes
-                && scan.method.map { $0 == .get || $0 == .head } ?? false
-            failure = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
-        case .tooManyFields, .farTooManyFields: failure = .headTooLarge(.headersFields, clearsCookies: false)
-        case .methodTrace: failure = .methodNotAllowed(allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
-        case .transferEncodingUnsupported, .connectUnsupported: failure = .notImplemented(defect.reason)
-        case .tooManyEmptyLines: failure = .badRequest(defect.reason, .framingEmptyLines)
-        case .badRequest, .trailersTooLarge, .uriSchemeNotAllowed, .versionUnsupported:
-            failure = .badRequest(defect.reason)
-        }
+        let blamesCookies =
+            scan.cookieBytes * 2 > worker.limits.headers.bytes
+            && scan.method.map { $0 == .get || $0 == .head } ?? false
+        let failure = GatewayFailure(defect, blamesCookies: blamesCookies)
         if failure.status == 400 { penalise(.malformed) }
         exchange.method = scan.method ?? .other
         closesAfterAnswer = true

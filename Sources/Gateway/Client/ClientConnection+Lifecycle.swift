@@ -1,5 +1,6 @@
 import Limits
 import Observe
+import Reactor
 import Transport
 import Wire
 
@@ -9,14 +10,22 @@ extension ClientConnection {
     func endIfStale() {
         // Which vmids there may be is a setting of the snapshot's.
         knownAuthority.removeAll()
-        if phase == .open { exchange.endIfStale() }
+        guard phase == .open else { return }
+        if let http2 { http2.endIfStale() } else { exchange.endIfStale() }
+    }
+
+    /// Memory is no longer short: goes on with the bodies that were not read.
+    func memoryEased() {
+        if let http2 { http2.memoryEased() } else if awaitsBody { worker.loop.runAgain(self) }
     }
 
     /// The gateway goes down: close when idle, after the answer under way, or, a tunnel, after `afterMs`.
     func drain(afterMs: UInt64) {
         closesAfterAnswer = true
         guard phase == .open else { return phase == .lingering ? () : close(nil) }
-        if exchange.phase == .tunnel {
+        if let http2 {
+            http2.drain(afterMs: afterMs)
+        } else if exchange.phase == .tunnel {
             // One that is being closed has a second at most already.
             if watch != .tunnelClose { watch(.drain, afterMs: Int(afterMs)) }
         } else if exchange.phase == .idle && inbound.isEmpty {

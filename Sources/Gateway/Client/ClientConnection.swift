@@ -28,6 +28,8 @@ final class ClientConnection: Downstream {
     let listenerPort: UInt16
     var scan = HeadScan()
     var phase: Phase
+    /// Everything of HTTP/2, once ALPN chose it.
+    var http2: HTTP2Connection?
     /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
     var remembered: RememberedSession?
     /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
@@ -81,13 +83,18 @@ final class ClientConnection: Downstream {
     var listenerLabel: ListenerLabel { isSecure ? .https : .http }
 
     /// Between requests, with nothing received.
-    var isIdle: Bool { phase == .open && exchange.phase == .idle && inbound.isEmpty && !stream.isBlocked }
+    var isIdle: Bool {
+        guard phase == .open, inbound.isEmpty, !stream.isBlocked else { return false }
+        return http2.map { $0.openStreams == 0 } ?? (exchange.phase == .idle)
+    }
 
     /// Whether the rest of a request's body is still to come.
-    var awaitsBody: Bool { phase == .open && !exchange.body.isComplete }
+    var awaitsBody: Bool { phase == .open && exchange?.awaitsBody ?? false }
 
     /// Bytes that wait here for somebody slow.
-    var heldBytes: Int { stream.pendingBytes + inbound.count + exchange.heldBytes }
+    var heldBytes: Int {
+        stream.pendingBytes + inbound.count + (http2?.heldBytes ?? exchange?.heldBytes ?? 0)
+    }
 
     // MARK: Events
 
@@ -101,12 +108,13 @@ final class ClientConnection: Downstream {
             }
             if phase == .closed { return }
         }
+        if http2 != nil { return readyHTTP2(events) }
         if !events.isDisjoint(with: [.error, .hangup]) && phase == .open && exchange.isWaitingForUpstream {
             return lost()
         }
         advance()
-        if phase == .open, events.contains(.peerClosed) { exchange.clientStoppedSending() }
-        if phase == .open, !events.isDisjoint(with: [.error, .hangup]) { exchange.clientHungUp() }
+        if phase == .open, http2 == nil, events.contains(.peerClosed) { exchange.clientStoppedSending() }
+        if phase == .open, http2 == nil, !events.isDisjoint(with: [.error, .hangup]) { exchange.clientHungUp() }
     }
 
     override func resumed() { advance() }
@@ -116,7 +124,7 @@ final class ClientConnection: Downstream {
         switch phase {
         case .proxyHeader: readProxyHeader()
         case .handshake: shakeHands()
-        case .open: advanceHTTP1()
+        case .open: if let http2 { http2.advance() } else { advanceHTTP1() }
         case .lingering: dropInput()
         case .closed: break
         }
@@ -128,7 +136,11 @@ final class ClientConnection: Downstream {
             noteHandshake(.ok)
             phase = .open
             idleSinceMs = worker.nowMs
-            watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+            if stream.tls?.isHTTP2 ?? false {
+                beginHTTP2()
+            } else {
+                watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+            }
             advance()
         case .wouldBlock: break
         case .ended: close(nil)
@@ -177,7 +189,7 @@ final class ClientConnection: Downstream {
     /// The client sends no more.
     private func ended() {
         switch phase {
-        case .open: exchange.clientEnded()
+        case .open: if http2 != nil { close(nil) } else { exchange.clientEnded() }
         default: close(nil)
         }
     }
@@ -188,8 +200,12 @@ final class ClientConnection: Downstream {
 
     /// The connection broke.
     override func lost() {
-        if phase == .open { exchange.clientLost() }
+        if phase == .open { endExchanges() }
         close(nil)
+    }
+
+    private func endExchanges() {
+        if let http2 { http2.lost() } else { exchange.clientLost() }
     }
 
     // MARK: Writing
@@ -227,14 +243,15 @@ final class ClientConnection: Downstream {
     /// The client took everything that waited.
     private func drained() {
         if watch == .stall { watchAgain() }
-        if phase == .open { exchange.clientDrained() }
+        guard phase == .open else { return }
+        if let http2 { http2.drained() } else { exchange.clientDrained() }
     }
 
     /// The client took some of what waits.
     private func noteProgress() {
         guard watch == .stall else { return }
         watch(.stall, afterMs: worker.limits.responseStallMs)
-        if phase == .open { exchange.checkTunnel() }
+        if phase == .open && http2 == nil { exchange.checkTunnel() }
     }
 
     /// After a stall: what is to be watched now.
@@ -243,7 +260,7 @@ final class ClientConnection: Downstream {
         if phase == .lingering {
             watchLinger()
         } else if phase == .open {
-            exchange.watchAgain()
+            if let http2 { http2.watch() } else { exchange.watchAgain() }
         }
     }
 
@@ -252,15 +269,18 @@ final class ClientConnection: Downstream {
     override func expired() {
         switch watch {
         case .none: break
+        case .handshake where http2 != nil: http2?.headTookTooLong()
         case .handshake:
             penalise(.slowHandshake)
             noteHandshake(.timeout)
             close(.tlsHandshake)
-        case .keepAlive: closePolitely(.keepAlive)
-        case .head: exchange.refuse(.requestTimeout(.headersTimeout))
+        case .keepAlive: if let http2 { http2.leave(.keepAlive) } else { closePolitely(.keepAlive) }
+        case .head:
+            if let http2 { http2.headTookTooLong() } else { exchange.refuse(.requestTimeout(.headersTimeout)) }
         case .stall:
-            exchange.clientLost()
+            endExchanges()
             abort(.responseStall)
+        case .drain where http2 != nil: http2?.goAway()
         case .linger, .farewell: close(nil)
         case .body, .queued, .halfClosed, .tunnel, .tunnelClose, .drain: _ = expiredForExchange()
         }
@@ -289,6 +309,7 @@ final class ClientConnection: Downstream {
         guard phase == .open || phase == .handshake else { return close(reason) }
         if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
         if let reason { worker.refuse(reason, peer.address) }
+        if let http2 { http2.lost() }
         phase = .lingering
         watch(.none)
         if stream.isBlocked && withinMs == nil {
@@ -345,7 +366,7 @@ final class ClientConnection: Downstream {
         phase = .closed
         if let reason { worker.refuse(reason, peer.address) }
         worker.loop.deregister(self, stream.descriptor)
-        if wasOpen { exchange.clientLost() }
+        if wasOpen { endExchanges() }
         if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(worker.blocks) }
         countBytes()
         worker.metrics.connectionClosed(listenerLabel)

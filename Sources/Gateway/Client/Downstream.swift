@@ -57,6 +57,8 @@ class Downstream: EventSource {
     func taken(_ count: Int) { abstract() }
     /// The one who gets the bytes does not keep up.
     func readLess() { abstract() }
+    /// Whether others keep the client from sending.
+    var isHeldUp: Bool { false }
 
     // MARK: To the client
 

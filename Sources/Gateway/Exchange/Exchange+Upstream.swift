@@ -196,7 +196,7 @@ extension Exchange {
         let limits = worker.limits.body
         let waitedForClient =
             phase == .form || phase == .discarding
-            || !(upstream?.stream.isBlocked ?? true) && worker.shared.memoryPressure < .noBodies
+            || !(upstream?.stream.isBlocked ?? true) && worker.shared.memoryPressure < .noBodies && !client.isHeldUp
         let needed = UInt64(limits.minimumRate) * UInt64(limits.overMs) / 1000
         guard waitedForClient, client.bodyWindow.bytes < needed else { return client.beginBodyWatch() }
         if phase == .discarding { return client.close(.bodyMinimumRate) }

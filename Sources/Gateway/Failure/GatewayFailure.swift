@@ -1,3 +1,4 @@
+import HTTP2
 import Observe
 import Wire
 
@@ -125,6 +126,31 @@ enum GatewayFailure: Error, Sendable {
         switch self {
         case .badRequest, .notImplemented, .headTooLarge, .requestTimeout, .draining: true
         default: false
+        }
+    }
+}
+
+extension GatewayFailure {
+    /// What a head of HTTP/1, or one of HTTP/2 written as such, was refused for.
+    init(_ defect: HeadDefect, blamesCookies: Bool) {
+        switch defect {
+        case .headTooLarge: self = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
+        case .tooManyFields, .farTooManyFields: self = .headTooLarge(.headersFields, clearsCookies: false)
+        case .methodTrace: self = .methodNotAllowed(allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
+        case .transferEncodingUnsupported, .connectUnsupported: self = .notImplemented(defect.reason)
+        case .tooManyEmptyLines: self = .badRequest(defect.reason, .framingEmptyLines)
+        case .badRequest, .trailersTooLarge, .uriSchemeNotAllowed, .versionUnsupported:
+            self = .badRequest(defect.reason)
+        }
+    }
+
+    /// What the HTTP/2 session would not write as a head.
+    init(_ refusal: HTTP2Refusal) {
+        switch refusal {
+        case .headTooLarge(let blamesCookies): self = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
+        case .tooManyFields: self = .headTooLarge(.headersFields, clearsCookies: false)
+        case .badRequest(let what): self = .badRequest(what)
+        case .connectUnsupported: self = .notImplemented("CONNECT is served for WebSockets only.")
         }
     }
 }

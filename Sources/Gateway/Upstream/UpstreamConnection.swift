@@ -134,7 +134,8 @@ final class UpstreamConnection: EventSource {
 
     /// Reads what has come into `inbound`.
     func read() -> ReadOutcome {
-        let outcome = stream.read(into: &inbound, limit: worker.readLimit, worker.blocks)
+        // Room for the header of an HTTP/2 frame, so that the first one too is sent from where it lies.
+        let outcome = stream.read(into: &inbound, limit: worker.readLimit, headroom: 16, worker.blocks)
         if case .bytes = outcome { reply.receivedAny = true }
         return outcome
     }

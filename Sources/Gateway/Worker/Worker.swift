@@ -33,6 +33,11 @@ public final class Worker {
     /// Connections closed in this turn, kept until its end as callers may still hold them.
     private var retired: [EventSource] = []
     private(set) var isDraining = false
+    /// Connections that act at the turn's end.
+    private var awaitingTurnEnd: [HTTP2Connection] = []
+    /// Streams at rest, with their exchanges.
+    private var freeStreams: [HTTP2Stream] = []
+    private static let keptStreams = 256
 
     /// A worker for the calling thread. `index` is its place in the metrics.
     public init(
@@ -110,6 +115,12 @@ public final class Worker {
     /// Keeps a closed connection until the turn is over.
     func retire(_ source: EventSource) { retired.append(source) }
 
+    /// A stream for one more request.
+    func takeStream() -> HTTP2Stream { freeStreams.popLast() ?? HTTP2Stream(worker: self) }
+
+    /// Calls `turnEnded` once, before the loop sleeps.
+    func awaitTurnEnd(_ connection: HTTP2Connection) { awaitingTurnEnd.append(connection) }
+
     func pool(for route: IDERoute) -> UpstreamPool {
         if let known = pools[route.vmid] { return known }
         let pool = UpstreamPool(vmid: route.vmid, counts: shared.containers.counts(for: route.vmid))
@@ -134,7 +145,7 @@ public final class Worker {
         case .tickets(let keys): certificates.adopt(keys)
         case .sessionsEnded: endStaleExchanges()
         case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
-        case .memoryEased: for client in clients where client.awaitsBody { loop.runAgain(client) }
+        case .memoryEased: for client in clients { client.memoryEased() }
         case .drain(let overMs): drain(overMs)
         case .stop: stopNow()
         }
@@ -187,9 +198,14 @@ public final class Worker {
     // MARK: The end of a turn
 
     private func endTurn() {
+        while !awaitingTurnEnd.isEmpty {
+            let connections = awaitingTurnEnd
+            awaitingTurnEnd = []
+            for connection in connections { connection.turnEnded() }
+        }
         if !retired.isEmpty {
-            for source in retired { (source as? ClientConnection)?.exchange.detach() }
-            retired.removeAll()
+            for source in retired { letGo(source) }
+            retired.removeAll(keepingCapacity: true)
         }
         guest?.turnEnded()
         metrics.turned(nowMs: Int64(loop.nowMs), lagMicroseconds: Int64(loop.lastTurnUs))
@@ -199,6 +215,17 @@ public final class Worker {
             log.removeAll()
         }
         if shared.memoryPressure >= .shed { shedLargest() }
+    }
+
+    /// Parts what holds each other, so that it is freed, or keeps it for another use.
+    private func letGo(_ source: EventSource) {
+        if let stream = source as? HTTP2Stream {
+            stream.rest()
+            if freeStreams.count < Self.keptStreams { freeStreams.append(stream) } else { stream.exchange.detach() }
+        } else if let client = source as? ClientConnection {
+            client.exchange?.detach()
+            client.http2 = nil
+        }
     }
 
     /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.

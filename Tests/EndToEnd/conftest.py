@@ -73,6 +73,13 @@ def make_gateway(tmp_path, authority):
     assert not problems, problems[0]
 
 
+@pytest.fixture(params=["http/1.1", "h2"], ids=["http1", "http2"])
+def http(request, monkeypatch) -> str:
+    """Runs the test over both protocols: `client()`, `request()` and what is made of them speak the one or the other."""
+    monkeypatch.setattr(Gateway, "protocol", request.param)
+    return request.param
+
+
 @pytest.fixture(autouse=True)
 def still_running(request):
     """A test that ends the shared gateway has found a crash."""

@@ -47,7 +47,7 @@ def gw(request, tmp_path_factory, authority):
     """The module's gateway."""
     gateway = Gateway(tmp_path_factory.mktemp(request.module.__name__), authority,
                       getattr(request.module, "GATEWAY", {}), getattr(request.module, "KEYS", None),
-                      routes=getattr(request.module, "ROUTES", 120))
+                      routes=getattr(request.module, "ROUTES", 240))
     gateway.start()
     yield gateway
     gateway.close()

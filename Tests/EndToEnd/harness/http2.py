@@ -51,6 +51,15 @@ def connect(gateway, server_name: str, context: ssl.SSLContext, *, source: str |
     return sock
 
 
+def status_of(call) -> int:
+    """The status of what `call()` answers. A stream that is reset for being malformed counts as 400."""
+    try:
+        return call().status
+    except Reset as reset:
+        assert reset.code == PROTOCOL_ERROR and not reset.got, reset
+        return 400
+
+
 def as_bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
 
@@ -122,6 +131,12 @@ class Stream(Reader):
                 self._broken(b"")
             self.connection.pump()
         return self.first
+
+    def interim_head(self) -> Answer:
+        """The first 1xx that comes before the answer."""
+        self.connection.pump_until(lambda: self.interim or self.first or self.over)
+        assert self.interim, self
+        return self.interim[0]
 
     def answer(self, method: str | None = None) -> Answer:
         """The whole answer. Reset or Closed when it does not end properly."""

@@ -122,6 +122,15 @@ class Reader:
             self.buffer = b""
         return b"".join(parts)
 
+    def skip(self, count: int):
+        """Reads so many bytes and keeps none."""
+        while count:
+            if not self.buffer and not self._fill():
+                raise Closed()
+            taken = min(count, len(self.buffer))
+            self.buffer = self.buffer[taken:]
+            count -= taken
+
     def is_closed(self, within: float = 5.0) -> bool:
         """Whether the gateway ends it soon, sending nothing more."""
         self.timeout(within)
@@ -248,6 +257,10 @@ class Raw(Reader):
         if version not in (b"HTTP/1.1", b"HTTP/1.0") or not rest[:3].isdigit():
             raise ProtocolError(f"bad status line {start!r}")
         return Answer(int(rest[:3]), version.decode(), fields, raw_head=raw)
+
+    def interim_head(self) -> Answer:
+        """The 1xx that must come before the answer."""
+        return self.head()
 
     def answer(self, method: str | None = None) -> Answer:
         """One whole answer, with its interim ones and its body as framed."""

@@ -296,11 +296,12 @@ def test_200_fields_and_60_kb_pass(gw):
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + b"x" * 100 + b"\r\n0\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n" + b"x" * 100 + b"\r\nzz\r\n",
 ], ids=["length short", "no last chunk", "inside a chunk", "no end of trailers", "bad chunk"])
-def test_a_truncated_answer_is_passed_on_as_truncated(gw, reply_bytes):
+def test_a_truncated_answer_is_passed_on_as_truncated(gw, http, reply_bytes):
     upstream, cookie = behind(gw, after_request(reply_bytes))
     with gw.client(upstream.vmid) as raw, pytest.raises(Closed) as closed:
         raw.request(cookie=cookie)
-    assert b"x" * 100 in closed.value.got or closed.value.got == b"x" * 100
+    got = closed.value.got
+    assert b"x" * 100 in got or (http == "h2" and not got), "RST_STREAM may overtake what came before it"
 
 
 @over_both

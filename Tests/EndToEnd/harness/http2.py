@@ -167,7 +167,7 @@ class Stream(Reader):
             moved = self.send_some(data)
             data = data[moved:]
             if not moved:
-                if self.over:
+                if self.reset_code is not None or self.connection.eof:
                     self._broken(b"")
                 self.connection.pump()
         if end:
@@ -219,37 +219,28 @@ class Stream(Reader):
         return whole
 
 
-class Connection:
-    """One TLS connection that speaks HTTP/2. `window` is what it lets each stream and all of them send ahead of the
-    reader; with `manual` nothing is given back but by `acknowledge()`."""
+class Wire:
+    """The bytes and frames of a connection, and what is the connection's own of them."""
 
     def __init__(self, gateway, vmid: int | None = None, *, sni: str | None = None, source: str | None = None,
-                 timeout: float = 20, context: ssl.SSLContext | None = None, receive_buffer: int | None = None,
-                 window: int = 1 << 20, connection_window: int | None = None, manual: bool = False,
-                 settings: dict[int, int] | None = None):
+                 timeout: float = 20, context: ssl.SSLContext | None = None, receive_buffer: int | None = None):
         self.host = gateway.host(vmid) if vmid is not None else (sni or gateway.host(1101))
         self.sock = connect(gateway, sni or self.host, context or gateway.context2, source=source, timeout=timeout,
                             receive_buffer=receive_buffer)
         self.sock.setblocking(False)
-        self.patience, self.manual = timeout, manual
+        self.patience = timeout
         self.eof = False
-        self.streams: dict[int, Stream] = {}
         self.frames: list[tuple[str, int, int, int]] = []  # kind, flags, stream, length of each that came
         self.goaways: list[tuple[int, int, bytes]] = []  # last stream, code, debug data
-        self.pongs: list[bytes] = []
-        self.settings_seen = self.settings_acknowledged = False
         self._out, self._in = bytearray(), bytearray()
-        self.machine = h2.connection.H2Connection(h2.config.H2Configuration(
-            client_side=True, header_encoding="latin-1", validate_outbound_headers=False,
-            normalize_outbound_headers=False))
-        codes = h2.settings.SettingCodes
-        self.machine.local_settings = h2.settings.Settings(client=True, initial_values={
-            codes.ENABLE_PUSH: 0, codes.INITIAL_WINDOW_SIZE: window, codes.MAX_HEADER_LIST_SIZE: 1 << 20,
-            **(settings or {})})
-        self.machine.initiate_connection()
-        if (connection_window or window) > 65535:
-            self.machine.increment_flow_control_window((connection_window or window) - 65535)
-        self.flush()
+
+    def _due(self) -> bytes:
+        """What the protocol itself has to send now."""
+        return b""
+
+    def _digest_frames(self, frames: list[bytes]):
+        """Whole frames that came, but for GOAWAY."""
+        raise NotImplementedError
 
     def __enter__(self):
         return self
@@ -281,7 +272,7 @@ class Connection:
 
     def _push(self) -> int:
         """Sends what the kernel takes. An end shows when it is read."""
-        self._out += self.machine.data_to_send()
+        self._out += self._due()
         total = 0
         try:
             while self._out:
@@ -350,16 +341,15 @@ class Connection:
         return self
 
     def raw(self, data: bytes):
-        """Bytes of the caller's own, behind the library's back."""
-        self._out += self.machine.data_to_send()
+        """Bytes of the caller's own."""
+        self._out += self._due()
         self._out += data
         self.flush()
         return self
 
     def _digest(self, data: bytes):
-        """Keeps a note of each frame. GOAWAY is kept from the library, which would give up the streams still alive."""
         self._in += data
-        known = bytearray()
+        frames = []
         while len(self._in) >= 9 and len(self._in) >= 9 + (size := int.from_bytes(self._in[:3], "big")):
             frame = bytes(self._in[:9 + size])
             del self._in[:9 + size]
@@ -369,8 +359,51 @@ class Connection:
                 self.goaways.append((int.from_bytes(frame[9:13], "big"), int.from_bytes(frame[13:17], "big"),
                                      frame[17:]))
             else:
-                known += frame
-        for event in self.machine.receive_data(bytes(known)) if known else []:
+                frames.append(frame)
+        if frames:
+            self._digest_frames(frames)
+
+    def is_closed(self, within: float = 5.0) -> bool:
+        """Whether the gateway ends the connection soon."""
+        deadline = time.monotonic() + within
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                if not self.pump(left):
+                    return True
+        except TimeoutError:
+            pass
+        return self.eof
+
+
+class Connection(Wire):
+    """One TLS connection that speaks HTTP/2. `window` is what it lets each stream and all of them send ahead of the
+    reader; with `manual` nothing is given back but by `acknowledge()`."""
+
+    def __init__(self, gateway, vmid: int | None = None, *, window: int = 1 << 20, connection_window: int | None = None,
+                 manual: bool = False, settings: dict[int, int] | None = None, **how):
+        super().__init__(gateway, vmid, **how)
+        self.manual = manual
+        self.streams: dict[int, Stream] = {}
+        self.pongs: list[bytes] = []
+        self.settings_seen = self.settings_acknowledged = False
+        self.machine = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=True, header_encoding="latin-1", validate_outbound_headers=False,
+            normalize_outbound_headers=False))
+        codes = h2.settings.SettingCodes
+        self.machine.local_settings = h2.settings.Settings(client=True, initial_values={
+            codes.ENABLE_PUSH: 0, codes.INITIAL_WINDOW_SIZE: window, codes.MAX_HEADER_LIST_SIZE: 1 << 20,
+            **(settings or {})})
+        self.machine.initiate_connection()
+        if (connection_window or window) > 65535:
+            self.machine.increment_flow_control_window((connection_window or window) - 65535)
+        self.flush()
+
+    def _due(self) -> bytes:
+        return self.machine.data_to_send()
+
+    def _digest_frames(self, frames: list[bytes]):
+        """GOAWAY is kept from the library, which would give up the streams still alive."""
+        for event in self.machine.receive_data(b"".join(frames)):
             self._take(event)
 
     def _take(self, event):
@@ -418,17 +451,6 @@ class Connection:
         self.flush()
         self.pump_until(lambda: mark in self.pongs, seconds)
         return time.monotonic() - begin
-
-    def is_closed(self, within: float = 5.0) -> bool:
-        """Whether the gateway ends the connection soon."""
-        deadline = time.monotonic() + within
-        try:
-            while (left := deadline - time.monotonic()) > 0:
-                if not self.pump(left):
-                    return True
-        except TimeoutError:
-            pass
-        return self.eof
 
     def quiet(self, for_seconds: float = 0.3) -> bool:
         """Whether no stream hears anything for so long, and the connection lives on."""

@@ -47,7 +47,7 @@ def gw(request, tmp_path_factory, authority):
     """The module's gateway."""
     gateway = Gateway(tmp_path_factory.mktemp(request.module.__name__), authority,
                       getattr(request.module, "GATEWAY", {}), getattr(request.module, "KEYS", None),
-                      routes=getattr(request.module, "ROUTES", 120))
+                      routes=getattr(request.module, "ROUTES", 240))
     gateway.start()
     yield gateway
     gateway.close()
@@ -71,6 +71,13 @@ def make_gateway(tmp_path, authority):
         except AssertionError as error:
             problems.append(error)
     assert not problems, problems[0]
+
+
+@pytest.fixture(params=["http/1.1", "h2"], ids=["http1", "http2"])
+def http(request, monkeypatch) -> str:
+    """Runs the test over both protocols: `client()`, `request()` and what is made of them speak the one or the other."""
+    monkeypatch.setattr(Gateway, "protocol", request.param)
+    return request.param
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,11 @@
 
 import pytest
 
-from harness import websocket
+from harness import over_both, websocket
 from harness.gateway import NAVIGATION
+from harness.http2 import status_of
+from harness.upstreams import answer as reply
+from harness.upstreams import echoes_bytes, switching
 
 GATEWAY = {}
 OWN, SIBLING, FOREIGN = "own", "https://dev-1199.zlh.localhost", "https://evil.example"
@@ -51,9 +54,18 @@ TABLE = [
 ]
 
 
+def pages_and_sockets(connection):
+    while (request := connection.read()) is not None:
+        if request.get("upgrade"):
+            connection.send(switching(request))
+            echoes_bytes(connection)
+            return
+        connection.send(reply())
+
+
 @pytest.fixture(scope="module")
 def vmid(gw):
-    return gw.upstream().vmid
+    return gw.upstream(pages_and_sockets).vmid
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +73,21 @@ def cookie(gw, vmid):
     return gw.launch(vmid)
 
 
+@over_both
 @pytest.mark.parametrize("method, headers, passes", TABLE, ids=lambda value: str(value)[:90])
 def test_request(gw, vmid, cookie, method, headers, passes):
     if passes is None:
         pytest.skip("a value the contract does not name")
     headers = {name: value.replace(OWN, gw.origin(vmid)) if value == OWN else value.replace("{vmid}", str(vmid))
                for name, value in headers.items()}
-    with gw.raw(vmid) as raw:
+    with gw.client(vmid) as raw:
         answer = raw.request(method, "/", headers, b"" if method in ("POST", "PUT", "PATCH") else None, cookie=cookie)
     assert answer.status == (200 if passes else 403), (headers, answer)
     if not passes and method != "HEAD" and answer.get("content-type", "").startswith("application/json"):
         assert answer.json()["error"] == "forbidden"
 
 
+@over_both
 @pytest.mark.parametrize("origin, passes", [
     ("own", True), ("UPPER", False), (None, False), ("null", False), (SIBLING, False), (FOREIGN, False),
     ("http", False), ("port", False), ("slash", False), ("", False),
@@ -82,38 +96,40 @@ def test_upgrade_needs_its_own_origin(gw, vmid, cookie, origin, passes):
     own = gw.origin(vmid)
     value = {"own": own, "UPPER": own.upper(), "http": own.replace("https", "http"), "port": own + ":444",
              "slash": own + "/"}.get(origin, origin)
-    with gw.raw(vmid) as raw:
-        answer = websocket.upgrade(raw, cookie=cookie, origin=value)
-    # The container does not speak WebSocket: its plain 200 shows that the request got there.
-    assert answer.status == (200 if passes else 403), answer
+    with gw.client(vmid) as raw:
+        asked = websocket.asked(raw, cookie=cookie, origin=value)
+    assert asked.accepted == passes, asked.opening
+    assert passes or asked.opening.status == 403, asked.opening
 
 
+@over_both
 def test_upgrade_with_two_origins_is_refused(gw, vmid, cookie):
     own = gw.origin(vmid)
-    with gw.raw(vmid) as raw:
-        raw.send(f"GET /ws HTTP/1.1\r\nHost: {raw.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {websocket.KEY}\r\nOrigin: {own}\r\n"
-                 f"Origin: {own}\r\nCookie: __Host-zlh_s={cookie}\r\n\r\n")
-        assert raw.answer().status in (400, 403)
+    with gw.client(vmid) as raw:
+        fields = [("Sec-WebSocket-Version", "13"), ("Origin", own), ("Origin", own)]
+        assert status_of(lambda: raw.websocket("/ws", fields, cookie=cookie, key=websocket.KEY).opening) in (400, 403)
 
 
+@over_both
 def test_sec_fetch_plays_no_part_for_upgrades(gw, vmid, cookie):
-    with gw.raw(vmid) as raw:
-        assert websocket.upgrade(raw, cookie=cookie, headers={"Sec-Fetch-Site": "cross-site"}).status == 200
-    with gw.raw(vmid) as raw:
+    with gw.client(vmid) as raw:
+        assert websocket.asked(raw, cookie=cookie, headers={"Sec-Fetch-Site": "cross-site"}).accepted
+    with gw.client(vmid) as raw:
         answer = websocket.upgrade(raw, cookie=cookie, origin=FOREIGN, headers={"Sec-Fetch-Site": "same-origin"})
         assert answer.status == 403
 
 
+@over_both
 def test_upgrade_by_a_program(gw, vmid, cookie):
     token = {"X-ZLH-Token": gw.token(vmid)}
-    for origin, with_cookie, status in [(None, None, 200), ("own", None, 200), (FOREIGN, None, 403),
-                                        (None, cookie, 403)]:
-        with gw.raw(vmid) as raw:
-            answer = websocket.upgrade(raw, cookie=with_cookie, origin=origin, headers=token)
-            assert answer.status in ((200,) if status == 200 else (401, 403)), (origin, answer)
+    for origin, with_cookie, passes in [(None, None, True), ("own", None, True), (FOREIGN, None, False),
+                                        (None, cookie, False)]:
+        with gw.client(vmid) as raw:
+            asked = websocket.asked(raw, cookie=with_cookie, origin=origin, headers=token)
+            assert asked.accepted == passes and (passes or asked.opening.status in (401, 403)), (origin, asked.opening)
 
 
+@over_both
 def test_own_origin_includes_the_port_and_is_lower_cased(gw, vmid, cookie):
     for host, origin, status in [
         (gw.host(vmid) + ":8443", gw.origin(vmid) + ":8443", 200), (gw.host(vmid) + ":8443", gw.origin(vmid), 403),
@@ -123,6 +139,7 @@ def test_own_origin_includes_the_port_and_is_lower_cased(gw, vmid, cookie):
         assert answer.status == status, (host, origin)
 
 
+@over_both
 def test_it_comes_after_the_session_and_before_the_route(gw, vmid):
     foreign = fetch("cross-site", "no-cors", "image")
     assert gw.request(vmid, "/", foreign).status == 401

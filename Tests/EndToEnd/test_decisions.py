@@ -1,11 +1,11 @@
-"""CONTRACT §4: the order of decisions and the edges of HTTP/1.1, byte by byte."""
+"""CONTRACT §4: the order of decisions, over both protocols, and the edges of HTTP/1.1, byte by byte."""
 
 import re
 import subprocess
 
 import pytest
 
-from harness import websocket
+from harness import over_both, websocket
 from harness.gateway import FETCH, NAVIGATION
 from harness.raw import Closed
 from harness.upstreams import answer as reply
@@ -160,6 +160,7 @@ def test_malformed_chunks_end_the_exchange(gw, up, cookie, name):
 
 # --- row 2 ---
 
+@over_both
 @pytest.mark.parametrize("host", [
     "zlh.localhost", "localhost", "dev-.zlh.localhost", "dev-01101.zlh.localhost", "dev-0.zlh.localhost",
     "dev-1101a.zlh.localhost", "xdev-1101.zlh.localhost", "dev-1101.other.localhost", "a.dev-1101.zlh.localhost",
@@ -174,6 +175,7 @@ def test_other_hosts_are_misdirected(gw, host):
         assert answer.json()["error"] == "misdirected"
 
 
+@over_both
 @pytest.mark.parametrize("spelling", ["{h}", "{H}", "{h}.", "{h}:443", "{H}.:8443", "{h}:1"])
 def test_spellings_of_our_host(gw, up, cookie, spelling):
     host = gw.host(up.vmid)
@@ -181,9 +183,10 @@ def test_spellings_of_our_host(gw, up, cookie, spelling):
     assert answer.status == 200
 
 
+@over_both
 def test_host_decides_per_request_and_not_the_sni(gw, up, cookie):
     other = gw.claim_vmid()
-    with gw.raw(other) as raw:
+    with gw.client(other) as raw:
         assert raw.request(host=gw.host(up.vmid), cookie=cookie).status == 200
         assert raw.request(host=gw.host(other), cookie=cookie).status == 401
         assert raw.request(host="portal.example").status == 421
@@ -192,43 +195,48 @@ def test_host_decides_per_request_and_not_the_sni(gw, up, cookie):
 
 # --- row 3: the rest is in test_limits.py ---
 
-@pytest.mark.parametrize("lines", [
-    ["X: " + "y" * 33_000], [f"X-{n}: y" for n in range(101)], ["X: " + "y" * 600] * 60], ids=["bytes", "fields", "sum"])
-def test_too_many_headers_are_431(gw, lines):
-    with gw.raw(1101) as raw:
-        raw.send(get(raw.host, *lines))
-        answer = raw.answer()
+@over_both
+@pytest.mark.parametrize("fields", [
+    [("X", "y" * 33_000)], [(f"X-{n}", "y") for n in range(101)], [("X", "y" * 600)] * 60], ids=["bytes", "fields", "sum"])
+def test_too_many_headers_are_431(gw, http, fields):
+    with gw.client(1101) as raw:
+        answer = raw.request(headers=fields)
         assert answer.status == 431 and not answer.all("clear-site-data")
-        assert raw.is_closed()
+        if http == "h2":
+            assert raw.request(headers=FETCH).status == 401, "it was one stream's"
+        else:
+            assert raw.is_closed()
 
 
+@over_both
 def test_a_long_request_line_is_431_and_never_414(gw):
-    with gw.raw(1101) as raw:
-        raw.send(get(raw.host, start="GET /" + "x" * 40_000 + " HTTP/1.1"))
-        assert raw.answer().status == 431
+    with gw.client(1101) as raw:
+        assert raw.request(target="/" + "x" * 40_000).status == 431
 
 
+@over_both
 def test_a_navigation_drowned_by_its_cookies_may_clear_them(gw):
-    with gw.raw(1101) as raw:
-        raw.send(get(raw.host, *[f"{k}: {v}" for k, v in NAVIGATION.items()], "Cookie: a=" + "y" * 33_000))
-        answer = raw.answer()
+    with gw.client(1101) as raw:
+        answer = raw.request(headers=NAVIGATION | {"Cookie": "a=" + "y" * 33_000})
         assert answer.status == 431
         assert answer.one("clear-site-data") == '"cookies"'
 
 
+@over_both
 def test_heads_just_inside_the_limit_pass(gw, up, cookie):
-    with gw.raw(up.vmid) as raw:
-        pad = [f"X-{n}: y" for n in range(95)]
-        assert raw.request(headers=[tuple(line.split(": ")) for line in pad], cookie=cookie).status == 200
+    with gw.client(up.vmid) as raw:
+        assert raw.request(headers=[(f"X-{n}", "y") for n in range(95)], cookie=cookie).status == 200
         assert raw.request(headers={"X": "y" * 31_000}, cookie=cookie).status == 200
 
 
 # --- rows 4 to 9 ---
 
+@over_both
 def test_own_paths_come_before_the_session(gw):
     assert gw.request(1101, "/.zlh/nothing", FETCH).status == 404
 
 
+@over_both
 def test_no_route_and_conflict(gw):
     gone, first, second = (gw.claim_vmid() for _ in range(3))
     sessions = {vmid: gw.launch(vmid) for vmid in (gone, first, second)}
@@ -248,6 +256,7 @@ def test_no_route_and_conflict(gw):
     assert gw.metric("zlh_edge_route_conflicts") > 0
 
 
+@over_both
 def test_another_generation_is_no_session_and_clears_the_cookie(gw):
     upstream = gw.upstream()
     session = gw.launch(upstream.vmid)
@@ -258,6 +267,7 @@ def test_another_generation_is_no_session_and_clears_the_cookie(gw):
     assert not upstream.requests
 
 
+@over_both
 def test_otherwise_it_is_forwarded(gw, up, cookie):
     answer = gw.request(up.vmid, "/a/b?c=%2F", cookie=cookie)
     assert (answer.status, answer.body) == (200, b"/a/b?c=%2F")
@@ -323,20 +333,21 @@ def test_no_interim_answer_to_http_1_0(gw):
         assert [i.status for i in answer.interim] == [103] and answer.status == 200
 
 
+@over_both
 def test_expect_continue(gw, up, cookie):
-    with gw.raw(up.vmid) as raw:
-        raw.send(get(raw.host, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 5", "Expect: 100-continue",
-                     start="POST /expect HTTP/1.1"))
-        assert raw.head().status == 100
-        raw.send(b"hello")
-        assert raw.answer().body == b"/expect"
+    with gw.client(up.vmid) as raw:
+        request = raw.open("POST", "/expect", {"Expect": "100-continue"}, cookie=cookie, length=5)
+        assert request.interim_head().status == 100
+        request.write(b"hello")
+        request.finish()
+        assert request.answer().body == b"/expect"
         assert up.last.body == b"hello"
 
 
+@over_both
 def test_expect_continue_without_a_session_is_refused_before_the_body(gw, up):
-    with gw.raw(up.vmid) as raw:
-        raw.send(get(raw.host, "Content-Length: 5000000", "Expect: 100-continue", start="POST /expect HTTP/1.1"))
-        answer = raw.answer()
+    with gw.client(up.vmid) as raw:
+        answer = raw.open("POST", "/expect", {"Expect": "100-continue"}, length=5_000_000).answer()
         assert answer.status == 401 and not answer.interim
 
 
@@ -351,11 +362,13 @@ def test_expect_continue_with_curl(gw, up, cookie, tmp_path):
     assert len(up.last.body) == 3_000_000
 
 
+@over_both
 def test_an_unknown_expectation(gw, up, cookie):
     answer = gw.request(up.vmid, "/", {"Expect": "miracles"}, cookie=cookie)
     assert answer.status in (200, 417)
 
 
+@over_both
 @pytest.mark.parametrize("method, head", [
     ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"),
     ("HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
@@ -365,7 +378,7 @@ def test_an_unknown_expectation(gw, up, cookie):
 def test_answers_without_a_body(gw, method, head):
     upstream = gw.upstream(head)
     session = gw.launch(upstream.vmid)
-    with gw.raw(upstream.vmid) as raw:
+    with gw.client(upstream.vmid) as raw:
         for _ in range(3):
             answer = raw.request(method, cookie=session)
             assert answer.status == int(head[9:12])
@@ -381,15 +394,22 @@ def test_absolute_form_becomes_origin_form(gw, up, cookie):
         assert up.last.target == seen
 
 
-def test_methods_we_do_not_pass(gw, up, cookie):
+@over_both
+def test_trace(gw, up, cookie):
     before = len(up.requests)
     assert gw.request(up.vmid, "/", FETCH, method="TRACE", cookie=cookie).status == 405
+    assert len(up.requests) == before
+
+
+def test_connect(gw, up, cookie):
+    before = len(up.requests)
     with gw.raw(up.vmid) as raw:
         answer = raw.request("CONNECT", f"{raw.host}:443", cookie=cookie)
         assert answer.status == 501
     assert len(up.requests) == before
 
 
+@over_both
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "x-odd!"])
 def test_methods_we_do(gw, up, cookie, method):
     assert gw.request(up.vmid, "/m", method=method, cookie=cookie).status == 200

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from harness import tokens
+from harness import over_both, tokens
 from harness.gateway import FETCH, NAVIGATION, session_cookie
 from harness.tokens import SigningKey, b64, claims, compact
 
@@ -29,6 +29,7 @@ def own_headers(answer):
 
 # --- the three doors ---
 
+@over_both
 def test_get_launch_sets_the_cookie_and_redirects(gw):
     answer = gw.redeem(1101, gw.token(1101), "/a?b=c")
     assert answer.status == 303
@@ -42,6 +43,7 @@ def test_get_launch_sets_the_cookie_and_redirects(gw):
     assert 12 * 3600 - 30 <= int(age[8:]) <= 12 * 3600
 
 
+@over_both
 def test_post_launch_from_any_origin(gw):
     form = urllib.parse.urlencode({"token": gw.token(1101), "next": "/work?x=1"}).encode()
     answer = gw.request(1101, "/.zlh/launch", NAVIGATION | {
@@ -61,6 +63,7 @@ def test_post_launch_in_chunks(gw):
     assert answer.status == 303
 
 
+@over_both
 def test_launch_form_over_8k_is_413(gw):
     body = b"token=" + b"x" * 9000
     answer = gw.request(1101, "/.zlh/launch", {"Content-Type": "application/x-www-form-urlencoded"},
@@ -68,6 +71,7 @@ def test_launch_form_over_8k_is_413(gw):
     assert answer.status == 413
 
 
+@over_both
 @pytest.mark.parametrize("before, after", [
     ("/?token={}", "/"),
     ("/?token={}&folder=/home/me", "/?folder=/home/me"),
@@ -80,6 +84,7 @@ def test_root_token_is_a_launch_and_keeps_the_rest_byte_for_byte(gw, before, aft
     assert "__Host-zlh_s" in answer.cookies
 
 
+@over_both
 def test_root_token_launches_even_with_a_session(gw):
     cookie = gw.launch(1101, "alice")
     answer = gw.request(1101, "/?token=" + gw.token(1101, "bob"), NAVIGATION, cookie=cookie)
@@ -88,6 +93,7 @@ def test_root_token_launches_even_with_a_session(gw):
     assert session["user"] == "bob"
 
 
+@over_both
 def test_any_other_token_parameter_is_the_containers_own(gw):
     upstream = gw.upstream()
     cookie = gw.launch(upstream.vmid)
@@ -97,12 +103,14 @@ def test_any_other_token_parameter_is_the_containers_own(gw):
         assert gw.request(upstream.vmid, target, FETCH).status == 401
 
 
+@over_both
 def test_root_token_of_three_parts_that_is_no_token_is_refused(gw):
     assert gw.request(1101, "/?token=aaaa.bbbb.cccc", NAVIGATION).status == 403
 
 
 # --- spending ---
 
+@over_both
 def test_replay_with_its_live_session_goes_on_and_otherwise_is_403(gw):
     token = gw.token(1101)
     first = gw.redeem(1101, token, "/next")
@@ -115,6 +123,7 @@ def test_replay_with_its_live_session_goes_on_and_otherwise_is_403(gw):
     assert gw.redeem(1101, token, cookie=gw.launch(1101)).status == 403
 
 
+@over_both
 @pytest.mark.parametrize("header", [{"Purpose": "prefetch"}, {"Sec-Purpose": "prefetch"},
                                     {"Sec-Purpose": "prefetch;prerender"}])
 def test_prefetch_spends_nothing(gw, header):
@@ -125,16 +134,18 @@ def test_prefetch_spends_nothing(gw, header):
     assert gw.redeem(1101, token).status == 303
 
 
-def test_waits_for_a_route_that_is_not_there_yet(gw):
-    vmid = 2001
+@over_both
+def test_waits_for_a_route_that_is_not_there_yet(gw, http):
+    vmid = 2001 if http == "http/1.1" else 2002
     token = gw.token(vmid)
     early = gw.redeem(vmid, token)
     assert early.status == 404
     assert re.search(r"refresh|reload", early.text + str(early.headers), re.I), "the page tries again by itself"
-    gw.write_routes(lambda routes: routes["ide"].update({vmid: {"address": "127.200.0.1", "generation": "x"}}))
+    gw.write_routes(lambda routes: routes["ide"].update({vmid: {"address": f"127.200.0.{vmid - 2000}", "generation": "x"}}))
     assert gw.redeem(vmid, token).status == 303
 
 
+@over_both
 def test_waits_for_the_generation_it_was_made_for(gw):
     vmid = gw.claim_vmid()
     token = gw.token(vmid, gen="next-one")
@@ -145,6 +156,7 @@ def test_waits_for_the_generation_it_was_made_for(gw):
 
 # --- next ---
 
+@over_both
 @pytest.mark.parametrize("wanted, got", [
     ("/", "/"), ("/a/b?c=d&e", "/a/b?c=d&e"), ("//evil.example/", "/"), ("/\\evil.example", "/"),
     ("https://evil.example/", "/"), ("evil", "/"), ("", "/"), ("/a\r\nSet-Cookie: x=1", "/"), ("/a\tb", "/"),
@@ -157,6 +169,7 @@ def test_next_stays_on_this_host(gw, wanted, got):
     assert not answer.all("x")
 
 
+@over_both
 def test_next_of_nonsense_encodings_is_harmless(gw):
     for encoded in ["%", "%2", "%zz", "%2F%2Fevil.example", "%5c", "%2f%5cevil", "%0d%0a", "%C3%A9", "/%C3%A9"]:
         answer = gw.request(1101, f"/.zlh/launch?token={gw.token(1101)}&next={encoded}", NAVIGATION)
@@ -168,6 +181,7 @@ def test_next_of_nonsense_encodings_is_harmless(gw):
 
 # --- tokens ---
 
+@over_both
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.algorithm)
 def test_every_algorithm_as_an_independent_library_signs_it(gw, key):
     from joserfc import jwt
@@ -202,6 +216,7 @@ BAD_CLAIMS = {
 }
 
 
+@over_both
 @pytest.mark.parametrize("change", BAD_CLAIMS.values(), ids=BAD_CLAIMS.keys())
 def test_bad_claims_are_refused(gw, change):
     answer = gw.redeem(1101, gw.token(1101, **change))
@@ -210,6 +225,7 @@ def test_bad_claims_are_refused(gw, change):
     own_headers(answer)
 
 
+@over_both
 @pytest.mark.parametrize("reason, change", [
     ("expired", {"iat": NOW - 200, "exp": NOW - 100}), ("container", {"vmid": 1102})])
 def test_the_page_says_why(gw, reason, change):
@@ -279,6 +295,7 @@ def _ecdsa():
     return ec.ECDSA(hashes.SHA256())
 
 
+@over_both
 @pytest.mark.parametrize("name", forgeries().keys())
 def test_forgery_is_refused_without_a_hint(gw, name):
     answer = gw.redeem(1101, forgeries()[name])
@@ -291,6 +308,7 @@ def test_forgery_is_refused_without_a_hint(gw, name):
 
 # --- pages ---
 
+@over_both
 def test_navigation_gets_html_and_all_else_json(gw):
     page = gw.request(1101, "/", NAVIGATION)
     assert page.status == 401
@@ -315,13 +333,15 @@ def test_navigation_gets_html_and_all_else_json(gw):
     assert posted.status == 401
 
 
+@over_both
 def test_head_of_a_page_has_no_body(gw):
-    with gw.raw(1101) as raw:
+    with gw.client(1101) as raw:
         answer = raw.request("HEAD", "/", NAVIGATION)
         assert answer.status == 401
         assert raw.request("GET", "/", NAVIGATION).status == 401, "and the connection goes on"
 
 
+@over_both
 def test_unknown_and_known_vmids_answer_alike(gw):
     def shape(vmid):
         answer = gw.request(vmid, "/", FETCH)
@@ -332,6 +352,7 @@ def test_unknown_and_known_vmids_answer_alike(gw):
     assert shape(1101) == shape(987654)
 
 
+@over_both
 def test_login_url_gets_navigations_only_with_next_and_reason(make_gateway):
     gw = make_gateway(ide={"login_url": "https://portal.example/s/{vmid}?next={next}&why={reason}"})
     answer = gw.request(1101, "/a b?c=d&e".replace(" ", "%20"), NAVIGATION)
@@ -344,6 +365,7 @@ def test_login_url_gets_navigations_only_with_next_and_reason(make_gateway):
     assert gw.request(1101, "/", NAVIGATION, method="POST", body=b"").status == 401
 
 
+@over_both
 def test_three_login_redirects_in_a_row_become_a_page_about_cookies(make_gateway):
     gw = make_gateway(ide={"login_url": "https://portal.example/{vmid}"})
     statuses = [gw.request(1101, "/", NAVIGATION).status for _ in range(4)]
@@ -355,6 +377,7 @@ def test_three_login_redirects_in_a_row_become_a_page_about_cookies(make_gateway
 
 # --- generations ---
 
+@over_both
 def test_first_launch_of_a_generation_clears_the_former_tenants_storage(gw):
     vmid = gw.claim_vmid()
 
@@ -377,6 +400,7 @@ def test_first_launch_of_a_generation_clears_the_former_tenants_storage(gw):
 
 # --- sessions ---
 
+@over_both
 def test_session_endpoint(gw):
     begin, end = int(time.time()), int(time.time()) + 4000
     cookie = gw.launch(1101, "dora", sid="session-of-dora", sabs=end)
@@ -388,6 +412,7 @@ def test_session_endpoint(gw):
     assert gw.request(1101, "/.zlh/session", FETCH).status == 401
 
 
+@over_both
 def test_random_sids_differ(gw):
     sids = {gw.request(1101, "/.zlh/session", cookie=gw.launch(1101)).json()["session"] for _ in range(5)}
     assert len(sids) == 5
@@ -411,6 +436,7 @@ def test_session_ends_when_idle(make_gateway):
     assert gw.request(1101, "/", cookie=cookie).status == 401
 
 
+@over_both
 def test_logout(gw):
     cookie = gw.launch(1101)
     answer = gw.request(1101, "/.zlh/logout", FETCH | {"Origin": gw.origin(1101)}, method="POST", body=b"",
@@ -421,6 +447,7 @@ def test_logout(gw):
     assert gw.request(1101, "/", cookie=cookie).status == 401
 
 
+@over_both
 def test_logout_by_another_site_is_refused(gw):
     cookie = gw.launch(1101)
     for headers in ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"},
@@ -429,6 +456,7 @@ def test_logout_by_another_site_is_refused(gw):
     assert gw.request(1101, "/.zlh/session", cookie=cookie).status == 200
 
 
+@over_both
 @pytest.mark.parametrize("method, path, status, allow", [
     ("GET", "/.zlh/nothing", 404, None), ("GET", "/.zlh/", 404, None), ("GET", "/.zlh/launch/x", 404, None),
     ("PUT", "/.zlh/launch", 405, {"GET", "POST"}), ("GET", "/.zlh/logout", 405, {"POST"}),
@@ -443,6 +471,7 @@ def test_unknown_paths_and_methods(gw, method, path, status, allow):
         assert allow <= {name.strip() for name in answer.one("allow").split(",")}
 
 
+@over_both
 def test_reserved_paths_never_reach_the_container(gw):
     upstream = gw.upstream()
     cookie = gw.launch(upstream.vmid)
@@ -451,6 +480,7 @@ def test_reserved_paths_never_reach_the_container(gw):
     assert not upstream.requests
 
 
+@over_both
 def test_a_cookie_opens_its_own_host_only(gw):
     cookie = gw.launch(1101)
     assert gw.request(1102, "/.zlh/session", cookie=cookie).status == 401
@@ -458,6 +488,7 @@ def test_a_cookie_opens_its_own_host_only(gw):
                       ).status == 200
 
 
+@over_both
 def test_two_session_cookies_count_as_none(gw):
     cookie = gw.launch(1101)
     for value in (f"__Host-zlh_s={cookie}; __Host-zlh_s={cookie}", f"__Host-zlh_s=; __Host-zlh_s={cookie}"):
@@ -466,6 +497,7 @@ def test_two_session_cookies_count_as_none(gw):
     assert gw.request(1101, "/.zlh/session", two).status in (400, 401)
 
 
+@over_both
 def test_tampered_cookies_are_nothing(gw):
     cookie = gw.launch(1101)
     version, kid, sealed = cookie.split(".")
@@ -478,6 +510,7 @@ def test_tampered_cookies_are_nothing(gw):
 
 # --- X-ZLH-Token ---
 
+@over_both
 def test_header_token_authorises_and_is_not_passed_on(gw):
     upstream = gw.upstream()
     token = gw.token(upstream.vmid)
@@ -488,6 +521,7 @@ def test_header_token_authorises_and_is_not_passed_on(gw):
         assert "x-zlh-token" not in upstream.last.fields()
 
 
+@over_both
 def test_header_token_rules(gw):
     upstream = gw.upstream()
     vmid = upstream.vmid
@@ -504,12 +538,14 @@ def test_header_token_rules(gw):
     assert gw.request(vmid, "/", {"X-ZLH-Token": token}).status in refused, "but a launch does"
 
 
+@over_both
 def test_spent_tokens_are_told_apart_by_jti_not_by_bytes(gw):
     jti = uuid.uuid4().hex
     assert gw.redeem(1101, gw.token(1101, jti=jti)).status == 303
     assert gw.redeem(1101, gw.token(1101, jti=jti, nbf=NOW - 1)).status == 403
 
 
+@over_both
 def test_one_token_makes_one_session_under_a_race(gw):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import tokens, websocket
+from harness import over_both, tokens, websocket
 from harness import upstreams as rogue
 from harness.gateway import FETCH, NAVIGATION, wait_for
 from harness.raw import Closed
@@ -66,26 +66,29 @@ def cookie(gw, up):
 
 # --- heads ---
 
-@pytest.mark.parametrize("reason, lines", [
-    ("headers.bytes", ["X: " + "y" * 5000]), ("headers.fields", [f"X-{n}: y" for n in range(25)])])
-def test_headers(gw, reason, lines):
+@over_both
+@pytest.mark.parametrize("reason, fields", [
+    ("headers.bytes", [("X", "y" * 5000)]), ("headers.fields", [(f"X-{n}", "y") for n in range(25)])])
+def test_headers(gw, http, reason, fields):
     was = gw.refused(reason)
-    with gw.raw(1101) as raw:
-        raw.send(head(raw, *lines))
-        assert raw.answer().status == 431
-        assert raw.is_closed()
+    with gw.client(1101) as raw:
+        assert raw.request(headers=fields).status == 431
+        if http == "h2":
+            assert raw.request().status == 401
+        else:
+            assert raw.is_closed()
     counted(gw, reason, was=was)
 
 
-def test_a_refusal_has_the_body_its_own_method_allows(gw):
+@over_both
+def test_a_refusal_has_the_body_its_own_method_allows(gw, http):
     """After a HEAD the connection's next request is refused with a page, unless it is a HEAD itself."""
     for method in ("GET", "HEAD"):
-        with gw.raw(1101) as raw:
+        with gw.client(1101) as raw:
             assert raw.request("HEAD").status == 401
-            raw.send(head(raw, "X: " + "y" * 5000, start=f"{method} / HTTP/1.1"))
-            answer = raw.answer(method)
+            answer = raw.request(method, headers={"X": "y" * 5000})
             assert answer.status == 431 and bool(answer.body) == (method == "GET")
-            assert raw.is_closed()
+            assert http == "h2" or raw.is_closed()
 
 
 def test_a_thousand_fields_end_the_connection(gw):
@@ -123,8 +126,9 @@ def test_headers_timeout_is_absolute(gw):
     counted(gw, "headers.timeout", was=was)
 
 
+@over_both
 def test_headers_timeout_starts_with_the_first_byte(gw, up, cookie):
-    with gw.raw(up.vmid) as raw:
+    with gw.client(up.vmid) as raw:
         time.sleep(0.7)
         assert raw.request(cookie=cookie).status == 200
 
@@ -173,21 +177,28 @@ def test_empty_lines(gw):
 
 # --- bodies ---
 
-def test_minimum_rate_before_the_answers_headers_is_408(gw, up, cookie):
+@over_both
+def test_minimum_rate_before_the_answers_headers_is_408(gw, http, up, cookie):
     was = gw.refused("body.minimum_rate")
-    with gw.raw(up.vmid) as raw:
-        raw.send(head(raw, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 100000", start="POST / HTTP/1.1"))
+    with gw.client(up.vmid) as raw:
+        request = raw.open("POST", cookie=cookie, length=100_000)
         begin = time.monotonic()
         try:
-            raw.dribble(b"x" * 60, pause=0.1)
-        except OSError:
+            for _ in range(16):
+                request.write(b"x")
+                time.sleep(0.1)
+        except (OSError, Closed):
             pass
-        assert raw.answer().status == 408
+        assert request.answer().status == 408
         assert time.monotonic() - begin < 7
-        assert raw.is_closed()
+        if http == "h2":
+            assert raw.request(cookie=cookie).status == 200, "it was one stream's"
+        else:
+            assert raw.is_closed()
     counted(gw, "body.minimum_rate", was=was)
 
 
+@over_both
 def test_minimum_rate_does_not_punish_waiting_for_the_container(gw):
     """The container reads nothing for two seconds: the client is not to blame."""
     def reads_late(connection):
@@ -198,19 +209,25 @@ def test_minimum_rate_does_not_punish_waiting_for_the_container(gw):
 
     slow = gw.upstream(reads_late, receive_buffer=4096)
     session = gw.launch(slow.vmid)
-    with gw.raw(slow.vmid) as raw:
-        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}", "Content-Length: 8000000", start="POST / HTTP/1.1"))
-        raw.send(b"x" * 8_000_000)
-        assert raw.answer().status == 200
+    with gw.client(slow.vmid) as raw:
+        request = raw.open("POST", cookie=session, length=8_000_000)
+        request.write(b"x" * 8_000_000)
+        request.finish()
+        assert request.answer().status == 200
 
 
+@over_both
 def test_a_steady_slow_body_is_fine(gw, up, cookie):
-    with gw.raw(up.vmid) as raw:
-        raw.send(head(raw, f"Cookie: __Host-zlh_s={cookie}", "Content-Length: 6000", start="POST / HTTP/1.1"))
-        raw.dribble(b"x" * 6000, pause=0.2, step=400)
-        assert raw.answer().status == 200
+    with gw.client(up.vmid) as raw:
+        request = raw.open("POST", cookie=cookie, length=6000)
+        for _ in range(15):
+            request.write(b"x" * 400)
+            time.sleep(0.2)
+        request.finish()
+        assert request.answer().status == 200
 
 
+@over_both
 def test_response_stall(gw):
     was = gw.refused("response_stall")
 
@@ -225,9 +242,8 @@ def test_response_stall(gw):
 
     upstream = gw.upstream(pours)
     session = gw.launch(upstream.vmid)
-    with gw.raw(upstream.vmid, receive_buffer=4096) as raw:
-        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}"))
-        raw.head()
+    with gw.client(upstream.vmid, receive_buffer=4096) as raw:
+        raw.open(cookie=session).head()
         wait_for(lambda: upstream.connections and upstream.connections[0].sock.fileno() < 0, 6,
                  "the container to be let go")
     counted(gw, "response_stall", was=was)
@@ -301,17 +317,19 @@ def test_key_updates_are_bounded(gw):
 
 # --- containers ---
 
+@over_both
 @pytest.mark.parametrize("reason, data", [
     ("upstream.head", rogue.head_of(5000)), ("upstream.fields", rogue.with_fields(25)),
     ("upstream.interim", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 4 + rogue.answer())])
 def test_upstream_heads(gw, reason, data):
     was = gw.refused(reason)
     upstream = gw.upstream(rogue.after_request(data, rogue.waits(2)))
-    with gw.raw(upstream.vmid) as raw:
+    with gw.client(upstream.vmid) as raw:
         assert raw.request(headers=FETCH, cookie=gw.launch(upstream.vmid)).status == 502
     counted(gw, reason, was=was)
 
 
+@over_both
 def test_per_vmid_and_its_queue(gw):
     """Two at once, three waiting up to `connect`; the sixth is refused at once."""
     go = threading.Event()
@@ -324,9 +342,10 @@ def test_per_vmid_and_its_queue(gw):
     upstream = gw.upstream(held)
     session = gw.launch(upstream.vmid)
     was = gw.refused("upstream.queue")
-    raws = [gw.raw(upstream.vmid) for _ in range(8)]
+    raws = [gw.client(upstream.vmid) for _ in range(8)]
+    held_up = []
     for raw in raws[:5]:
-        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}", *[f"{k}: {v}" for k, v in FETCH.items()]))
+        held_up.append(raw.open(headers=FETCH, cookie=session))
         if raw is raws[1]:  # of connections on different loops nobody knows which comes first
             wait_for(lambda: len(upstream.requests) == 2, 2)
     time.sleep(0.1)
@@ -334,11 +353,11 @@ def test_per_vmid_and_its_queue(gw):
     full = raws[5].request(headers=FETCH, cookie=session)
     assert full.status == 503 and full.one("retry-after") == "2"
     assert time.monotonic() - begin < 0.4
-    for raw in raws[2:5]:
-        assert raw.answer().status == 503, "who waited longer than `connect`"
+    for stream in held_up[2:]:
+        assert stream.answer().status == 503, "who waited longer than `connect`"
     assert 0.3 < time.monotonic() - begin < 2
     go.set()
-    assert [raw.answer().status for raw in raws[:2]] == [200, 200]
+    assert [stream.answer().status for stream in held_up[:2]] == [200, 200]
     assert raws[6].request(cookie=session).status == 200
     assert len(upstream.connections) <= 3, "a place is no connection: each loop keeps its own idle ones"
     for raw in raws:
@@ -347,6 +366,7 @@ def test_per_vmid_and_its_queue(gw):
     assert gw.refused("upstream.queue") + gw.refused("upstream.per_vmid") > was
 
 
+@over_both
 def test_a_queued_request_gets_the_next_free_place(gw):
     def short(connection):
         while connection.read() is not None:
@@ -355,30 +375,31 @@ def test_a_queued_request_gets_the_next_free_place(gw):
 
     upstream = gw.upstream(short)
     session = gw.launch(upstream.vmid)
-    raws = [gw.raw(upstream.vmid) for _ in range(5)]
-    for raw in raws:
-        raw.send(head(raw, f"Cookie: __Host-zlh_s={session}"))
-    assert [raw.answer().status for raw in raws] == [200] * 5
+    raws = [gw.client(upstream.vmid) for _ in range(5)]
+    streams = [raw.open(cookie=session) for raw in raws]
+    assert [stream.answer().status for stream in streams] == [200] * 5
     for raw in raws:
         raw.close()
 
 
+@over_both
 def test_tunnels_per_vmid(gw):
     was = gw.refused("upstream.tunnels_per_vmid")
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     session = gw.launch(upstream.vmid)
-    raws = [opened(gw.raw(upstream.vmid), cookie=session) for _ in range(3)]
-    with gw.raw(upstream.vmid) as raw:
+    raws = [opened(gw.client(upstream.vmid), cookie=session) for _ in range(3)]
+    with gw.client(upstream.vmid) as raw:
         answer = websocket.upgrade(raw, cookie=session)
         assert answer.status in (429, 503) and answer.all("retry-after")
     raws.pop().close()
     wait_for(lambda: len([c for c in upstream.connections if c.sock.fileno() >= 0]) == 2, 3)
-    raws.append(opened(gw.raw(upstream.vmid), cookie=session))
+    raws.append(opened(gw.client(upstream.vmid), cookie=session))
     for raw in raws:
         raw.close()
     counted(gw, "upstream.tunnels_per_vmid", was=was)
 
 
+@over_both
 def test_tunnels_do_not_count_as_exchanges(gw):
     def both(connection):
         request = connection.read_head()
@@ -390,7 +411,7 @@ def test_tunnels_do_not_count_as_exchanges(gw):
 
     upstream = gw.upstream(both)
     session = gw.launch(upstream.vmid)
-    raws = [opened(gw.raw(upstream.vmid), cookie=session) for _ in range(3)]
+    raws = [opened(gw.client(upstream.vmid), cookie=session) for _ in range(3)]
     assert gw.request(upstream.vmid, cookie=session).status == 200
     for raw in raws:
         raw.close()
@@ -443,11 +464,12 @@ def test_https_connections(make_gateway):
         raw.close()
 
 
+@over_both
 def test_unauthenticated(make_gateway):
     gw = limited(make_gateway, https={"unauthenticated": "1/s", "unauthenticated_burst": 5})
     upstream = gw.upstream(replies())
     cookie = gw.launch(upstream.vmid)
-    with gw.raw(upstream.vmid, source="127.9.0.1") as raw:
+    with gw.client(upstream.vmid, source="127.9.0.1") as raw:
         answers = [raw.request(headers=FETCH) for _ in range(10)]
         assert [a.status for a in answers[:5]] == [401] * 5
         assert {a.status for a in answers[7:]} == {429}
@@ -464,6 +486,7 @@ def test_unauthenticated(make_gateway):
     assert gw.request(upstream.vmid, headers=FETCH, source="127.9.0.1").status == 401
 
 
+@over_both
 def test_launches_that_succeed_are_not_counted(make_gateway):
     gw = limited(make_gateway, https={"unauthenticated": "1/s", "unauthenticated_burst": 3})
     for _ in range(10):
@@ -503,6 +526,7 @@ def test_penalty_block(make_gateway):
     keeps.close()
 
 
+@over_both
 def test_forged_signatures_are_penalised(make_gateway):
     gw = limited(make_gateway, penalty={"score": 20, "half_life": "60s", "block": "2s"})
     stranger = tokens.SigningKey("EdDSA", kid=gw.key.kid)

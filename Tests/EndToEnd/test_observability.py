@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from harness import websocket
+from harness import over_both, websocket
 from harness.gateway import FETCH, NAVIGATION, parse_metrics, wait_for
+from harness.raw import Raw
 from harness.upstreams import answer as reply
 from harness.upstreams import echoes_bytes, replies, upgrades_and
 
@@ -45,22 +46,24 @@ def test_every_name_is_there_from_the_start(make_gateway):
     assert all(value == 0 for (name, _), value in gw.metrics().items() if name == "zlh_edge_refused_total")
 
 
-def test_requests_are_counted_with_bounded_labels(gw):
+@over_both
+def test_requests_are_counted_with_bounded_labels(gw, http):
     upstream = gw.upstream(replies())
     cookie = gw.launch(upstream.vmid)
-    before = gw.metric("zlh_edge_requests_total", method="GET", code="200")
-    odd = gw.metric("zlh_edge_requests_total", method="other")
+    before = gw.metric("zlh_edge_requests_total", method="GET", code="200", protocol=http)
+    odd = gw.metric("zlh_edge_requests_total", method="other", protocol=http)
     for _ in range(3):
         assert gw.request(upstream.vmid, cookie=cookie).status == 200
     gw.request(upstream.vmid, method="BREW", cookie=cookie)
     gw.request(upstream.vmid, method="get", cookie=cookie)
-    wait_for(lambda: gw.metric("zlh_edge_requests_total", method="GET", code="200") == before + 3)
-    wait_for(lambda: gw.metric("zlh_edge_requests_total", method="other") == odd + 2)
+    wait_for(lambda: gw.metric("zlh_edge_requests_total", method="GET", code="200", protocol=http) == before + 3)
+    wait_for(lambda: gw.metric("zlh_edge_requests_total", method="other", protocol=http) == odd + 2)
     everything = "\n".join(f"{name}{sorted(labels)}" for name, labels in gw.metrics())
     for secret in (str(upstream.vmid), "alice", gw.host(upstream.vmid), "127.0.0.1"):
         assert secret not in everything.replace(f"127.0.0.1:{gw.port}", ""), secret
 
 
+@over_both
 def test_gauges_and_launches(gw):
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     launches = gw.metric("zlh_edge_launches_total")
@@ -68,14 +71,15 @@ def test_gauges_and_launches(gw):
     assert gw.metric("zlh_edge_launches_total") == launches + 1
     wait_for(lambda: gw.metric("zlh_edge_sessions") >= 1)
     before = gw.metric("zlh_edge_tunnels", kind="websocket")
-    with gw.raw(upstream.vmid) as raw:
+    with gw.client(upstream.vmid) as raw:
         websocket.opened(raw, cookie=cookie)
         wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == before + 1)
         assert gw.metric("zlh_edge_connections", listener="https") >= 1
     wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == before)
-    assert gw.metric("zlh_edge_routes", kind="ide") == 120
+    assert gw.metric("zlh_edge_routes", kind="ide") == len(gw.routes["ide"])
 
 
+@over_both
 def test_bytes_are_counted(gw):
     upstream = gw.upstream(replies(reply(b"x" * 500_000)))
     cookie = gw.launch(upstream.vmid)
@@ -84,7 +88,8 @@ def test_bytes_are_counted(gw):
     wait_for(lambda: gw.metric("zlh_edge_bytes_total", listener="https") - before > 800_000)
 
 
-def test_access_line(gw):
+@over_both
+def test_access_line(gw, http):
     upstream = gw.upstream(replies(reply(b"x" * 1000, "201 Created")))
     cookie = gw.launch(upstream.vmid, "dora")
     answer = gw.request(upstream.vmid, "/path/a%20b?secret=query", method="POST", body=b"y" * 500, cookie=cookie)
@@ -94,11 +99,12 @@ def test_access_line(gw):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["ts"])
     assert (entry["vmid"], entry["user"], entry["method"], entry["status"]) == (upstream.vmid, "dora", "POST", 201)
     assert entry["path"] == "/path/a%20b" and entry["host"] == gw.host(upstream.vmid)
-    assert entry["client"].startswith("127.0.0.1")
+    assert entry["client"].startswith("127.0.0.1") and entry["protocol"] == http
     assert entry["bytes_in"] >= 500 and entry["bytes_out"] >= 1000
     assert 0 <= entry["ms"] < 5000
 
 
+@over_both
 def test_access_line_of_a_refusal_says_why(gw):
     for headers, host, reason in [(FETCH, None, "unauthorized"), (FETCH, "other.example", "misdirected")]:
         answer = gw.request(1101, "/x?y", headers, host=host)
@@ -106,14 +112,15 @@ def test_access_line_of_a_refusal_says_why(gw):
         assert entry["reason"] == reason and entry["status"] == answer.status
 
 
-def test_a_tunnel_logs_open_and_close(gw):
+@over_both
+def test_a_tunnel_logs_open_and_close(gw, http):
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     cookie = gw.launch(upstream.vmid)
-    since = len(gw.log)
-    with gw.raw(upstream.vmid) as raw:
-        websocket.opened(raw, cookie=cookie)
-        raw.send(b"x" * 1000)
-        raw.read_exactly(1000)
+    since, before = len(gw.log), gw.metric("zlh_edge_requests_total", method="GET", code="101", protocol=http)
+    with gw.client(upstream.vmid) as raw:
+        tunnel = websocket.opened(raw, cookie=cookie)
+        tunnel.send(b"x" * 1000)
+        tunnel.read_exactly(1000)
     lines = []
 
     def both():
@@ -121,10 +128,15 @@ def test_a_tunnel_logs_open_and_close(gw):
         return len(lines) >= 2
 
     wait_for(both, 3, "two tunnel lines")
-    close = lines[-1]
+    opens, close = lines[0], lines[-1]
+    assert opens["method"] == close["method"] == "GET", "whichever protocol brought it"
+    if http == "h2":
+        assert opens["protocol"] == close["protocol"] == "h2"
+    wait_for(lambda: gw.metric("zlh_edge_requests_total", method="GET", code="101", protocol=http) > before, 3)
     assert close["bytes_in"] >= 1000 and close["bytes_out"] >= 1000 and close.get("reason")
 
 
+@over_both
 def test_no_secret_is_ever_logged(gw):
     """Tokens, cookies and queries of everything above and of some attacks, against every line so far."""
     upstream = gw.upstream(replies())
@@ -135,7 +147,7 @@ def test_no_secret_is_ever_logged(gw):
     gw.request(upstream.vmid, "/p?private=query", {"Authorization": "Bearer private-bearer"}, cookie=cookie)
     gw.request(upstream.vmid, "/", {"X-ZLH-Token": token})
     gw.redeem(upstream.vmid, "private." + token)
-    with gw.raw(upstream.vmid) as raw:
+    with Raw(gw, upstream.vmid) as raw:
         raw.send(b"GET /p?private=query HTTP/1.1\r\nCookie: private\r\nbroken\r\n\r\n").answer()
     time.sleep(0.3)
     everything = "\n".join(gw.raw_log)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from cryptography import x509
 
-from harness import tokens
+from harness import over_both, tokens
 from harness.gateway import DOMAIN, FETCH, wait_for
 from harness.upstreams import echoes_bytes, replies, upgrades_and
 from harness.websocket import opened, read_close
@@ -119,8 +119,8 @@ BAD_ROUTES = {
 def gw(tmp_path_factory, authority):
     from harness.gateway import Gateway
 
-    # Ten routes: below the twenty that `reload_removes` guards.
-    gateway = Gateway(tmp_path_factory.mktemp("reload"), authority, routes=10).start()
+    # Twelve routes: below the twenty that `reload_removes` guards.
+    gateway = Gateway(tmp_path_factory.mktemp("reload"), authority, routes=12).start()
     yield gateway
     gateway.close()
 
@@ -148,10 +148,12 @@ def test_a_file_that_vanishes_changes_nothing(gw):
     gw.write_routes(lambda routes: routes["ide"][1110].update(generation="back"))
 
 
-def test_the_list_of_a_refused_file_still_revokes(gw):
-    cookie = gw.launch(1101, sid="sid-in-bad-file")
+@over_both
+def test_the_list_of_a_refused_file_still_revokes(gw, http):
+    sid = f"sid-in-bad-file-{http}"
+    cookie = gw.launch(1101, sid=sid)
     since = len(gw.log)
-    gw.routes["revoked"] = [{"session": "sid-in-bad-file"}]
+    gw.routes["revoked"] = [{"session": sid}]
     gw.routes["ide"][1105]["port"] = 18888
     gw.save_routes()
     refused_line(gw, "routes.yaml", None, since)
@@ -361,11 +363,12 @@ def paths(gw) -> tuple[Path, Path]:
     return Path(entry["certificate"]), Path(entry["key"])
 
 
+@over_both
 def test_a_new_certificate_is_served_and_nothing_drops(make_gateway):
     gw = make_gateway()
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     cookie = gw.launch(upstream.vmid)
-    tunnel = opened(gw.raw(upstream.vmid), cookie=cookie)
+    tunnel = opened(gw.client(upstream.vmid), cookie=cookie)
     old = served_serial(gw)
     certificate, key, serial = gw.authority.make([f"*.{DOMAIN}"])
     certificate_path, key_path = paths(gw)
@@ -454,11 +457,12 @@ def test_1000_reloads_leak_nothing(make_gateway):
     tunnel.close()
 
 
+@over_both
 def test_a_moved_route_ends_only_its_own_tunnels(gw):
     """One of two vmids moves; the other's tunnel never notices."""
     one, two = gw.upstream(upgrades_and(echoes_bytes)), gw.upstream(upgrades_and(echoes_bytes))
-    moved = opened(gw.raw(one.vmid), cookie=gw.launch(one.vmid))
-    stays = opened(gw.raw(two.vmid), cookie=gw.launch(two.vmid))
+    moved = opened(gw.client(one.vmid), cookie=gw.launch(one.vmid))
+    stays = opened(gw.client(two.vmid), cookie=gw.launch(two.vmid))
     gw.write_routes(lambda routes: routes["ide"][one.vmid].update(port=6001))
     assert read_close(moved.timeout(2)) == 1012
     stays.send(b"x")

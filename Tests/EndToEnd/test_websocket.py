@@ -1,6 +1,7 @@
 """CONTRACT §4 and §5: WebSockets pass untouched, and end in words when the gateway ends them."""
 
 import asyncio
+import base64
 import datetime
 import signal
 import socket
@@ -12,8 +13,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
+from harness import over_both, websocket
 from harness import upstreams as rogue
-from harness import websocket
 from harness.gateway import FETCH, NAVIGATION, wait_for
 from harness.upstreams import after_request, echoes_bytes, switching, upgrades_and
 from harness.websocket import close_frame, frame, opened, read_close, read_frame
@@ -71,7 +72,7 @@ def tunnel(gw):
     def make(then=echoes_bytes, user="alice", gateway=gw, **claims):
         upstream = gateway.upstream(upgrades_and(then))
         cookie = gateway.launch(upstream.vmid, user, **claims)
-        raw = opened(gateway.raw(upstream.vmid), cookie=cookie)
+        raw = opened(gateway.client(upstream.vmid), cookie=cookie)
         made.append(raw)
         return upstream, cookie, raw
 
@@ -103,28 +104,42 @@ def test_ping_pong_and_close_code(gw, echo):
     wait_for(lambda: (4321, "own reason") in echo.closes)
 
 
-def test_the_handshake_crosses_with_its_case_and_extensions(gw):
+@over_both
+def test_the_handshake_crosses_with_its_case_and_extensions(gw, http):
     upstream = gw.upstream(lambda c: c.send(switching(
         c.read_head(), ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=12",
                         "sec-websocket-PROTOCOL: chat", "Set-Cookie: zlh_x=1", "X-Extra: y"])))
     cookie = gw.launch(upstream.vmid)
-    with gw.raw(upstream.vmid) as raw:
+    with gw.client(upstream.vmid) as raw:
         answer = websocket.upgrade(raw, "/ws?a=%2F", cookie=cookie, headers={
             "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits", "sec-websocket-PROTOCOL": "chat"})
-    assert answer.status == 101
-    assert answer.one("upgrade").lower() == "websocket" and "upgrade" in answer.one("connection").lower()
+    if http == "h2":  # RFC 8441 §5: 200, and neither the upgrade's fields nor its key
+        assert answer.status == 200
+        for name in ("upgrade", "connection", "sec-websocket-accept", "content-length"):
+            assert not answer.all(name), answer
+    else:
+        assert answer.status == 101
+        assert answer.one("upgrade").lower() == "websocket" and "upgrade" in answer.one("connection").lower()
+        assert b"\r\nsec-websocket-PROTOCOL: chat\r\n" in answer.raw_head
     assert answer.one("sec-websocket-extensions") == "permessage-deflate; client_max_window_bits=12"
-    assert b"\r\nsec-websocket-PROTOCOL: chat\r\n" in answer.raw_head
+    assert answer.one("sec-websocket-protocol") == "chat"
     assert not answer.all("set-cookie") and answer.one("x-extra") == "y"
     request = upstream.last
-    assert request.target == "/ws?a=%2F"
-    assert b"\r\nsec-websocket-PROTOCOL: chat\r\n" in request.head
-    assert request.get("sec-websocket-key") == websocket.KEY
+    assert request.target == "/ws?a=%2F" and request.method == "GET"
+    assert request.get("sec-websocket-protocol") == "chat"
+    assert request.get("sec-websocket-extensions") == "permessage-deflate; client_max_window_bits"
+    assert request.get("sec-websocket-version") == "13"
+    if http == "h2":  # the gateway's own, 16 random bytes
+        assert len(base64.b64decode(request.get("sec-websocket-key"), validate=True)) == 16
+    else:
+        assert b"\r\nsec-websocket-PROTOCOL: chat\r\n" in request.head
+        assert request.get("sec-websocket-key") == websocket.KEY
     assert request.get("upgrade").lower() == "websocket" and "upgrade" in request.get("connection").lower()
     assert request.get("origin") == gw.origin(upstream.vmid)
     assert "cookie" not in request.fields() and request.get("x-forwarded-proto") == "https"
 
 
+@over_both
 def test_any_bytes_pass_untouched_both_ways(gw, tunnel):
     """After the 101 the gateway does not care whether these are frames."""
     _, _, raw = tunnel()
@@ -132,6 +147,7 @@ def test_any_bytes_pass_untouched_both_ways(gw, tunnel):
     assert raw.exchange(data, len(data)) == data
 
 
+@over_both
 def test_single_bytes_pass_at_once(gw, tunnel):
     _, _, raw = tunnel()
     for n in range(200):
@@ -139,6 +155,7 @@ def test_single_bytes_pass_at_once(gw, tunnel):
         assert raw.read_exactly(1) == bytes([n])
 
 
+@over_both
 @pytest.mark.parametrize("data", [
     close_frame(1000, "bye"), close_frame(4999, "own"), close_frame(1008), frame(8), frame(9, b"ping"),
     frame(10, b"pong"), frame(1, b"a", fin=False) + frame(0, b"b"), frame(2, b"x" * 126), frame(2, b"x" * 65536),
@@ -146,18 +163,20 @@ def test_single_bytes_pass_at_once(gw, tunnel):
 ])
 def test_frames_of_the_container_are_byte_exact(gw, data):
     upstream = gw.upstream(upgrades_and(lambda c: c.send(data)))
-    raw = opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid))
+    raw = opened(gw.client(upstream.vmid), cookie=gw.launch(upstream.vmid))
     assert raw.read_to_end() == data
     raw.close()
 
 
+@over_both
 def test_bytes_sent_together_with_the_101_are_not_lost(gw):
     upstream = gw.upstream(after_request(lambda request: switching(request) + frame(1, b"hello"), rogue.waits(1)))
-    raw = opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid))
+    raw = opened(gw.client(upstream.vmid), cookie=gw.launch(upstream.vmid))
     assert read_frame(raw) == (1, b"hello")
     raw.close()
 
 
+@over_both
 def test_half_close_is_passed_on(gw):
     """The container ends its side; what the browser still sends arrives, and the other way round."""
     heard = []
@@ -170,23 +189,25 @@ def test_half_close_is_passed_on(gw):
         heard.append(connection.buffer)
 
     upstream = gw.upstream(upgrades_and(half))
-    raw = opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid))
+    raw = opened(gw.client(upstream.vmid), cookie=gw.launch(upstream.vmid))
     assert read_frame(raw) == (1, b"last")
-    assert raw._fill() is False
-    raw.sock.setblocking(True)
+    assert raw.is_closed()
     raw.send(b"still here")
-    raw.close()
+    raw.end()
     wait_for(lambda: heard == [b"still here"])
+    raw.close()
 
 
+@over_both
 def test_the_browsers_end_reaches_the_container(gw, tunnel):
     upstream, _, raw = tunnel()
     raw.send(b"abc")
     raw.read_exactly(3)
-    raw.sock.unwrap()
+    raw.end()
     wait_for(lambda: not [c for c in upstream.connections if c.sock.fileno() >= 0], 3)
 
 
+@over_both
 @pytest.mark.parametrize("stuffed", [False, True])
 def test_a_containers_reset_after_its_end_ends_the_tunnel(gw, stuffed):
     """Nothing can move any more, though the browser neither sends nor closes."""
@@ -199,34 +220,37 @@ def test_a_containers_reset_after_its_end_ends_the_tunnel(gw, stuffed):
 
     open_before = gw.metric("zlh_edge_tunnels", kind="websocket")
     upstream = gw.upstream(upgrades_and(ends_then_resets))
-    with opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid)) as raw:
-        assert raw._fill() is False
+    with opened(gw.client(upstream.vmid), cookie=gw.launch(upstream.vmid)) as raw:
+        assert raw.is_closed()
         if stuffed:
-            raw.sock.settimeout(0.5)
+            raw.timeout(0.5)
             with pytest.raises(TimeoutError):
                 for _ in range(10_000):
-                    raw.sock.send(b"x" * 16384)
+                    raw.send(b"x" * 16384)
         assert gw.metric("zlh_edge_tunnels", kind="websocket") == open_before + 1
         go.set()
         wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == open_before, 3)
 
 
+@over_both
 def test_a_browsers_reset_after_its_end_ends_the_tunnel(gw, tunnel):
     open_before = gw.metric("zlh_edge_tunnels", kind="websocket")
     _, _, raw = tunnel(lambda connection: time.sleep(10))
-    raw.sock.shutdown(socket.SHUT_WR)
+    raw.end()
     time.sleep(0.3)
     assert gw.metric("zlh_edge_tunnels", kind="websocket") == open_before + 1, "a half-close alone ends nothing"
-    raw.reset()
+    raw.cancel()
     wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == open_before, 3)
 
 
+@over_both
 def test_a_reset_reaches_the_other_side(gw, tunnel):
     upstream, _, raw = tunnel()
-    raw.reset()
+    raw.cancel()
     wait_for(lambda: not [c for c in upstream.connections if c.sock.fileno() >= 0], 3)
 
 
+@over_both
 def test_a_slow_reader_holds_the_container_back(gw):
     sent = [0]
 
@@ -241,7 +265,7 @@ def test_a_slow_reader_holds_the_container_back(gw):
 
     upstream = gw.upstream(upgrades_and(pours))
     before = gw.rss()
-    raw = opened(gw.raw(upstream.vmid, receive_buffer=16384), cookie=gw.launch(upstream.vmid))
+    raw = opened(gw.client(upstream.vmid, receive_buffer=16384), cookie=gw.launch(upstream.vmid))
     time.sleep(1.5)
     assert sent[0] < 30 * MB
     assert gw.rss() - before < 10 * MB
@@ -265,18 +289,20 @@ BAD_101 = {
 }
 
 
+@over_both
 @pytest.mark.parametrize("name", BAD_101)
 def test_a_101_that_is_not_valid_is_502(gw, name):
     upstream = gw.upstream(BAD_101[name])
-    with gw.raw(upstream.vmid) as raw:
+    with gw.client(upstream.vmid) as raw:
         answer = websocket.upgrade(raw, cookie=gw.launch(upstream.vmid))
         assert answer.status == 502, answer
         assert answer.json()["error"] == "bad_gateway"
 
 
+@over_both
 def test_a_refused_handshake_is_an_ordinary_answer(gw):
     upstream = gw.upstream(rogue.answer(b"no", "403 Forbidden", ["X-Why: own"]))
-    with gw.raw(upstream.vmid) as raw:
+    with gw.client(upstream.vmid) as raw:
         answer = websocket.upgrade(raw, cookie=gw.launch(upstream.vmid))
         assert (answer.status, answer.body, answer.one("x-why")) == (403, b"no", "own")
 
@@ -321,8 +347,9 @@ def test_bytes_behind_a_refused_upgrade_are_never_forwarded(gw):
     assert all(request.target == "/ws" for request in upstream.requests)
 
 
+@over_both
 def test_no_session_is_a_json_401_even_when_it_looks_like_a_navigation(gw):
-    with gw.raw(1101) as raw:
+    with gw.client(1101) as raw:
         answer = websocket.upgrade(raw, headers=NAVIGATION)
         assert answer.status == 401 and answer.json()["error"] == "unauthorized"
 
@@ -350,15 +377,16 @@ def revoke(gw, entry: dict):
     gw.write_routes(lambda routes: routes.setdefault("revoked", []).append(entry), wait=False)
 
 
+@over_both
 @pytest.mark.parametrize("kind", ["session", "user", "vmid"])
-def test_revocation_closes_with_1008_within_a_second(gw, tunnel, kind):
-    user = f"mallory-{kind}"
+def test_revocation_closes_with_1008_within_a_second(gw, http, tunnel, kind):
+    user, sid = f"mallory-{kind}-{http}", f"sid-{kind}-{http}"
     issued = int(time.time())
-    upstream, cookie, raw = tunnel(user=user, sid=f"sid-{kind}", iat=issued)
+    upstream, cookie, raw = tunnel(user=user, sid=sid, iat=issued)
     _, _, other = tunnel(user=f"bystander-{kind}")
     raw.send(b"ping")
     assert raw.read_exactly(4) == b"ping"
-    entry = {"session": {"session": f"sid-{kind}"}, "user": {"user": user, "before": utc(issued + 1)},
+    entry = {"session": {"session": sid}, "user": {"user": user, "before": utc(issued + 1)},
              "vmid": {"vmid": upstream.vmid, "before": utc(issued + 1)}}[kind]
     revoke(gw, entry)
     begin = time.monotonic()
@@ -367,12 +395,13 @@ def test_revocation_closes_with_1008_within_a_second(gw, tunnel, kind):
     assert time.monotonic() - begin < 1.5, "100 ms of debounce and one second"
     assert gw.request(upstream.vmid, headers=FETCH, cookie=cookie).status == 401
     assert gw.redeem(upstream.vmid, gw.token(upstream.vmid, user, iat=issued,
-                                             **({"sid": "sid-session"} if kind == "session" else {}))).status == 403
+                                             **({"sid": sid} if kind == "session" else {}))).status == 403
     other.send(b"still here")
     assert other.read_exactly(10) == b"still here"
 
 
-def test_revocation_close_comes_at_a_frame_boundary(gw, tunnel):
+@over_both
+def test_revocation_close_comes_at_a_frame_boundary(gw, http, tunnel):
     go = threading.Event()
 
     def half_a_frame(connection):
@@ -383,9 +412,9 @@ def test_revocation_close_comes_at_a_frame_boundary(gw, tunnel):
         connection.send(data[500:])
         connection.wait_closed(5)
 
-    _, _, raw = tunnel(half_a_frame, sid="sid-boundary")
+    _, _, raw = tunnel(half_a_frame, sid=f"sid-boundary-{http}")
     assert raw.read_exactly(500)
-    revoke(gw, {"session": "sid-boundary"})
+    revoke(gw, {"session": f"sid-boundary-{http}"})
     time.sleep(0.2)
     go.set()
     rest = raw.read_exactly(504)
@@ -394,32 +423,36 @@ def test_revocation_close_comes_at_a_frame_boundary(gw, tunnel):
     assert raw.is_closed()
 
 
-def test_a_frame_that_never_ends_is_cut_after_a_second(gw, tunnel):
-    _, _, raw = tunnel(lambda c: (c.send(frame(2, b"y" * 1000)[:500]), c.wait_closed(10)), sid="sid-stuck")
+@over_both
+def test_a_frame_that_never_ends_is_cut_after_a_second(gw, http, tunnel):
+    _, _, raw = tunnel(lambda c: (c.send(frame(2, b"y" * 1000)[:500]), c.wait_closed(10)), sid=f"sid-stuck-{http}")
     raw.read_exactly(500)
-    revoke(gw, {"session": "sid-stuck"})
+    revoke(gw, {"session": f"sid-stuck-{http}"})
     begin = time.monotonic()
     assert raw.timeout(4).read_to_end() == b""
     assert 0.5 < time.monotonic() - begin < 2.5
 
 
-def test_revocation_ends_http_streams_too(gw):
+@over_both
+def test_revocation_ends_http_streams_too(gw, http):
     def events(connection):
         connection.read()
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
         connection.wait_closed(10)
 
     upstream = gw.upstream(events)
-    cookie = gw.launch(upstream.vmid, sid="sid-stream")
-    with gw.raw(upstream.vmid) as raw:
-        raw.send(f"GET / HTTP/1.1\r\nHost: {raw.host}\r\nCookie: __Host-zlh_s={cookie}\r\n\r\n")
-        raw.read_until(b"data: 1")
-        revoke(gw, {"session": "sid-stream"})
+    cookie = gw.launch(upstream.vmid, sid=f"sid-stream-{http}")
+    with gw.client(upstream.vmid) as raw:
+        stream = raw.open(cookie=cookie)
+        stream.head()
+        stream.read_until(b"data: 1")
+        revoke(gw, {"session": f"sid-stream-{http}"})
         begin = time.monotonic()
-        raw.timeout(4).read_to_end()
+        stream.timeout(4).read_to_end()
         assert time.monotonic() - begin < 1.5
 
 
+@over_both
 def test_logout_closes_with_1008(gw, tunnel):
     upstream, cookie, raw = tunnel()
     assert gw.request(upstream.vmid, "/.zlh/logout", method="POST", body=b"", cookie=cookie).status == 204
@@ -431,6 +464,7 @@ def test_absolute_end_closes_with_1008(gw, tunnel):
     assert read_close(raw.timeout(6)) == 1008
 
 
+@over_both
 @pytest.mark.parametrize("change", ["removed", "moved", "generation"])
 def test_a_route_that_went_or_changed_closes_with_1012(gw, tunnel, change):
     upstream, _, raw = tunnel()
@@ -466,11 +500,12 @@ def test_an_idle_session_closes_its_tunnel_with_1008(make_gateway, tunnel):
     assert read_close(raw.timeout(6)) == 1008
 
 
+@over_both
 def test_drain_closes_with_1001_and_exits_0(make_gateway):
     gw = make_gateway(limits={"drain": "3s"})
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     cookie = gw.launch(upstream.vmid)
-    tunnels = [opened(gw.raw(upstream.vmid), cookie=cookie) for _ in range(20)]
+    tunnels = [opened(gw.client(upstream.vmid), cookie=cookie) for _ in range(20)]
     begin = time.monotonic()
     gw.signal(signal.SIGTERM)
     wait_for(lambda: gw.plain("/readyz")[0] == 503, 2, "not ready while draining")
@@ -484,6 +519,7 @@ def test_drain_closes_with_1001_and_exits_0(make_gateway):
     assert time.monotonic() - begin < 6
 
 
+@over_both
 def test_drain_ends_what_never_ends(make_gateway):
     """A tunnel that is never still and an answer without an end: 1001 for the one, and an exit in time."""
     gw = make_gateway(limits={"drain": "1s"})
@@ -499,9 +535,8 @@ def test_drain_ends_what_never_ends(make_gateway):
 
     upstream = gw.upstream(pours)
     cookie = gw.launch(upstream.vmid)
-    busy, stuck = (opened(gw.raw(upstream.vmid, receive_buffer=65536), cookie=cookie) for _ in range(2))
-    stream = gw.raw(upstream.vmid)
-    stream.send(f"GET / HTTP/1.1\r\nHost: {stream.host}\r\nCookie: __Host-zlh_s={cookie}\r\n\r\n")
+    busy, stuck = (opened(gw.client(upstream.vmid, receive_buffer=65536), cookie=cookie) for _ in range(2))
+    stream = gw.client(upstream.vmid).open(cookie=cookie)
     stream.head()
     reader = threading.Thread(target=stream.read_to_end)
     reader.start()
@@ -517,10 +552,11 @@ def test_drain_ends_what_never_ends(make_gateway):
         raw.close()
 
 
+@over_both
 def test_a_second_sigterm_exits_now(make_gateway):
     gw = make_gateway(limits={"drain": "20s"})
     upstream = gw.upstream(upgrades_and(echoes_bytes))
-    raw = opened(gw.raw(upstream.vmid), cookie=gw.launch(upstream.vmid))
+    raw = opened(gw.client(upstream.vmid), cookie=gw.launch(upstream.vmid))
     gw.signal(signal.SIGTERM)
     time.sleep(0.5)
     begin = time.monotonic()

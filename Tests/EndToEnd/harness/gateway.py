@@ -20,6 +20,7 @@ import yaml
 
 from . import tokens
 from .certs import Authority
+from .http2 import Connection
 from .raw import Answer, Raw
 from .upstreams import Script, Upstream, replies
 
@@ -88,6 +89,7 @@ class Gateway:
     container when a test wants one; nobody listens there before."""
 
     address = "127.0.0.1"
+    protocol = "http/1.1"  # what `client()` and `request()` speak: the fixture `http` sets it for every gateway
 
     def __init__(self, directory: Path, authority: Authority, config: dict | None = None,
                  keys: list[tokens.SigningKey] | None = None, routes: int = 40, environment: dict | None = None):
@@ -96,7 +98,7 @@ class Gateway:
         self.port, self.metrics_port = free_port(), free_port()
         self.keys = keys or [tokens.SigningKey("EdDSA")]
         self.key = self.keys[0]
-        self.context = authority.context()
+        self.context, self.context2 = authority.context(), authority.context(["h2"])
         self.environment = environment or {}
         self.process: subprocess.Popen | None = None
         self.log: list[dict] = []
@@ -333,15 +335,22 @@ class Gateway:
     def raw(self, vmid: int | None = None, **how) -> Raw:
         return Raw(self, vmid, **how)
 
+    def client(self, vmid: int | None = None, **how) -> Raw | Connection:
+        """A connection of the protocol that the test runs over."""
+        return Connection(self, vmid, **how) if self.protocol == "h2" else Raw(self, vmid, **how)
+
+    def http2(self, vmid: int | None = None, **how) -> Connection:
+        return Connection(self, vmid, **how)
+
     def request(self, vmid: int, target: str = "/", headers=None, *, method: str = "GET", body: bytes | None = None,
                 cookie: str | None = None, host: str | None = None, source: str | None = None,
                 timeout: float = 20) -> Answer:
         """One request on a connection of its own."""
-        with Raw(self, vmid, source=source, timeout=timeout) as raw:
+        with self.client(vmid, source=source, timeout=timeout) as client:
             fields = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
-            if not any(name.lower() == "connection" for name, _ in fields):
+            if isinstance(client, Raw) and not any(name.lower() == "connection" for name, _ in fields):
                 fields.append(("Connection", "close"))
-            return raw.request(method, target, fields, body, cookie=cookie, host=host)
+            return client.request(method, target, fields, body, cookie=cookie, host=host)
 
     def redeem(self, vmid: int, token: str, next_path: str | None = None, headers=None, **how) -> Answer:
         """Opens the launch URL."""

@@ -75,7 +75,86 @@ def parse_head(raw: bytes) -> tuple[bytes, list[tuple[str, str]]]:
     return lines[0], fields
 
 
-class Raw:
+class Reader:
+    """The bytes of an answer or a tunnel, in order, whatever carries them. Reads what it needs and keeps the rest."""
+
+    buffer = b""
+    eof = False
+
+    def _fill(self) -> bool:
+        """More bytes at the buffer's end, or False at the end."""
+        raise NotImplementedError
+
+    def timeout(self, seconds: float):
+        """How long a read may wait from now on."""
+        raise NotImplementedError
+
+    @property
+    def patience(self) -> float:
+        raise NotImplementedError
+
+    def read_until(self, mark: bytes) -> bytes:
+        start = 0
+        while (at := self.buffer.find(mark, start)) < 0:
+            start = max(0, len(self.buffer) - len(mark) + 1)
+            if not self._fill():
+                raise Closed(self.buffer)
+        data, self.buffer = self.buffer[:at + len(mark)], self.buffer[at + len(mark):]
+        return data
+
+    def read_exactly(self, count: int) -> bytes:
+        parts, have = [self.buffer], len(self.buffer)
+        while have < count:
+            self.buffer = b""
+            if not self._fill():
+                raise Closed(b"".join(parts))
+            parts.append(self.buffer)
+            have += len(self.buffer)
+        whole = b"".join(parts)
+        self.buffer = whole[count:]
+        return whole[:count]
+
+    def read_to_end(self) -> bytes:
+        parts = [self.buffer]
+        self.buffer = b""
+        while self._fill():
+            parts.append(self.buffer)
+            self.buffer = b""
+        return b"".join(parts)
+
+    def skip(self, count: int):
+        """Reads so many bytes and keeps none."""
+        while count:
+            if not self.buffer and not self._fill():
+                raise Closed()
+            taken = min(count, len(self.buffer))
+            self.buffer = self.buffer[taken:]
+            count -= taken
+
+    def is_closed(self, within: float = 5.0) -> bool:
+        """Whether the gateway ends it soon, sending nothing more."""
+        self.timeout(within)
+        try:
+            while not self.buffer:
+                if not self._fill():
+                    return True
+        except TimeoutError:
+            return False
+        raise AssertionError(f"unexpected bytes {self.buffer[:200]!r}")
+
+    def quiet(self, for_seconds: float = 0.3) -> bool:
+        """Whether nothing, not even an end, arrives for so long."""
+        before = self.patience
+        self.timeout(for_seconds)
+        try:
+            return not self.buffer and not self._fill() and not self.eof
+        except TimeoutError:
+            return True
+        finally:
+            self.timeout(before)
+
+
+class Raw(Reader):
     """One TLS connection. Keeps what was read past the answer, as a browser would."""
 
     def __init__(self, gateway, vmid: int | None = None, *, sni: str | None = None, source: str | None = None,
@@ -95,8 +174,7 @@ class Raw:
         except BaseException:
             plain.close()
             raise
-        self.buffer = b""
-        self.eof = False
+        self.method, self.chunked = "GET", False
 
     def __enter__(self):
         return self
@@ -116,6 +194,10 @@ class Raw:
     def timeout(self, seconds: float):
         self.sock.settimeout(seconds)
         return self
+
+    @property
+    def patience(self) -> float:
+        return self.sock.gettimeout()
 
     def send(self, data: bytes | str):
         self.sock.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
@@ -168,57 +250,6 @@ class Raw:
         self.buffer += data
         return True
 
-    def read_until(self, mark: bytes) -> bytes:
-        start = 0
-        while (at := self.buffer.find(mark, start)) < 0:
-            start = max(0, len(self.buffer) - len(mark) + 1)
-            if not self._fill():
-                raise Closed(self.buffer)
-        data, self.buffer = self.buffer[:at + len(mark)], self.buffer[at + len(mark):]
-        return data
-
-    def read_exactly(self, count: int) -> bytes:
-        parts, have = [self.buffer], len(self.buffer)
-        while have < count:
-            self.buffer = b""
-            if not self._fill():
-                raise Closed(b"".join(parts))
-            parts.append(self.buffer)
-            have += len(self.buffer)
-        whole = b"".join(parts)
-        self.buffer = whole[count:]
-        return whole[:count]
-
-    def read_to_end(self) -> bytes:
-        parts = [self.buffer]
-        self.buffer = b""
-        while self._fill():
-            parts.append(self.buffer)
-            self.buffer = b""
-        return b"".join(parts)
-
-    def is_closed(self, within: float = 5.0) -> bool:
-        """Whether the gateway ends the connection soon, sending nothing more."""
-        self.sock.settimeout(within)
-        try:
-            while not self.buffer:
-                if not self._fill():
-                    return True
-        except TimeoutError:
-            return False
-        raise AssertionError(f"unexpected bytes {self.buffer[:200]!r}")
-
-    def quiet(self, for_seconds: float = 0.3) -> bool:
-        """Whether nothing, not even an end, arrives for so long."""
-        before = self.sock.gettimeout()
-        self.sock.settimeout(for_seconds)
-        try:
-            return not self.buffer and not self._fill() and not self.eof
-        except TimeoutError:
-            return True
-        finally:
-            self.sock.settimeout(before)
-
     def head(self) -> Answer:
         raw = self.read_until(b"\r\n\r\n")
         start, fields = parse_head(raw)
@@ -227,8 +258,13 @@ class Raw:
             raise ProtocolError(f"bad status line {start!r}")
         return Answer(int(rest[:3]), version.decode(), fields, raw_head=raw)
 
-    def answer(self, method: str = "GET") -> Answer:
+    def interim_head(self) -> Answer:
+        """The 1xx that must come before the answer."""
+        return self.head()
+
+    def answer(self, method: str | None = None) -> Answer:
         """One whole answer, with its interim ones and its body as framed."""
+        method = method or self.method
         interim = []
         while True:
             answer = self.head()
@@ -275,6 +311,43 @@ class Raw:
                 version: str = "HTTP/1.1") -> Answer:
         self.send(format_request(method, target, host or self.host, headers, body, cookie, version))
         return self.answer(method)
+
+    # --- the same words as `http2.Connection` and its streams have, for tests over both protocols ---
+
+    def open(self, method: str = "GET", target: str = "/", headers: dict | list | None = None, *,
+             cookie: str | None = None, host: str | None = None, length: int | None = None,
+             chunked: bool = False) -> "Raw":
+        """Sends a head. With `length` or `chunked` its body follows by `write()`, and by `finish()` its end."""
+        fields = list(headers.items()) if isinstance(headers, dict) else list(headers or [])
+        if length is not None:
+            fields.append(("Content-Length", str(length)))
+        if chunked:
+            fields.append(("Transfer-Encoding", "chunked"))
+        self.method, self.chunked = method, chunked
+        return self.send(format_request(method, target, host or self.host, fields, None, cookie))
+
+    def write(self, data: bytes):
+        return self.send(b"%x\r\n%s\r\n" % (len(data), data) if self.chunked else data)
+
+    def finish(self):
+        return self.send(b"0\r\n\r\n" if self.chunked else b"")
+
+    def cancel(self):
+        """No interest in the answer any more."""
+        self.reset()
+
+    def end(self):
+        """Half-closes a tunnel. Python's own `shutdown` would end TLS for reading too."""
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
+
+    def websocket(self, target: str, fields: list[tuple[str, str]], *, cookie: str | None = None,
+                  key: str = "") -> "Raw":
+        """Asks for a WebSocket. `opening` is the answer, whole if it is a refusal."""
+        self.open("GET", target, [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", key),
+                                  *fields], cookie=cookie)
+        self.opening = self.answer()
+        self.accepted = self.opening.status == 101
+        return self
 
 
 def format_request(method: str, target: str, host: str, headers: dict | list | None = None,

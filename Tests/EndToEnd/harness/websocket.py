@@ -3,30 +3,35 @@
 import os
 import struct
 
-from .raw import Answer, Raw
+from .raw import Answer, Reader
 from .upstreams import accept_key
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
-def upgrade(raw: Raw, target: str = "/ws", *, cookie: str | None = None, origin: str | None = "own",
-            headers: dict | None = None, key: str = KEY) -> Answer:
-    """Sends the opening handshake and reads the answer. `origin="own"` is what a page of that host sends."""
-    fields = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
-              "Sec-WebSocket-Key": key}
-    if origin == "own":
-        fields["Origin"] = f"https://{raw.host}"
-    elif origin is not None:
-        fields["Origin"] = origin
-    return raw.request("GET", target, fields | (headers or {}), cookie=cookie)
+def asked(client, target: str = "/ws", *, cookie: str | None = None, origin: str | None = "own",
+          headers: dict | None = None, key: str = KEY):
+    """Asks for a WebSocket over either protocol. `origin="own"` is what a page of that host sends."""
+    fields = {"Sec-WebSocket-Version": "13"}
+    if origin is not None:
+        fields["Origin"] = f"https://{client.host}" if origin == "own" else origin
+    fields |= headers or {}
+    key = fields.pop("Sec-WebSocket-Key", key)
+    return client.websocket(target, list(fields.items()), cookie=cookie, key=key)
 
 
-def opened(raw: Raw, **how) -> Raw:
-    """The same, asserting that it worked."""
-    answer = upgrade(raw, **how)
-    assert answer.status == 101, answer
-    assert answer.one("sec-websocket-accept") == accept_key(how.get("key", KEY))
-    return raw
+def upgrade(client, target: str = "/ws", **how) -> Answer:
+    """The answer to that: 101 over HTTP/1.1 and 200 over HTTP/2 when it is a WebSocket."""
+    return asked(client, target, **how).opening
+
+
+def opened(client, **how):
+    """The tunnel, asserting that it came about."""
+    tunnel = asked(client, **how)
+    assert tunnel.accepted, tunnel.opening
+    if tunnel.opening.status == 101:
+        assert tunnel.opening.one("sec-websocket-accept") == accept_key(how.get("key", KEY))
+    return tunnel
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bool = False, rsv1: bool = False) -> bytes:
@@ -48,7 +53,7 @@ def close_frame(code: int, reason: str = "", mask: bool = False) -> bytes:
     return frame(8, struct.pack("!H", code) + reason.encode(), mask=mask)
 
 
-def read_frame(raw: Raw) -> tuple[int, bytes]:
+def read_frame(raw: Reader) -> tuple[int, bytes]:
     """Opcode and payload of the next, unmasked, frame."""
     first, second = raw.read_exactly(2)
     length = second & 127
@@ -60,7 +65,7 @@ def read_frame(raw: Raw) -> tuple[int, bytes]:
     return first & 15, raw.read_exactly(length)
 
 
-def read_close(raw: Raw) -> int:
+def read_close(raw: Reader) -> int:
     """The code of the close frame that must come next."""
     opcode, payload = read_frame(raw)
     assert opcode == 8, (opcode, payload[:100])

@@ -58,7 +58,8 @@ extension HTTP2Session {
             return
         }
         slots[slot].owed &+= count
-        events.append(.data(slot: slot, place..<place &+ count))
+        let start = inputPosition &+ place
+        events.append(.data(slot: slot, start..<start &+ count))
     }
 
     func noteClosed(_ slot: Int?, _ id: Int32, _ code: UInt32) {

@@ -22,9 +22,10 @@ public final class HTTP2Session {
     var eventsTaken = 0
     var heads = ByteBuffer()
     var block: HeadBlock
-    /// Where the input of the running call of `receive` begins and how much it is; 0 outside of it.
+    /// Where the input that nghttp2 is reading begins, how much it is, and its position in what `receive` was given.
     var inputStart: UInt = 0
     var inputCount = 0
+    var inputPosition = 0
     /// DATA of refused requests, to be credited to the connection.
     var discarded = 0
     /// Streams to reset when nghttp2 has returned.

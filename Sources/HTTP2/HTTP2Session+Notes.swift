@@ -38,7 +38,7 @@ extension HTTP2Session {
             events.append(.request(slot: slot, head: head, ends: isLast, isTunnel: isTunnel))
         case .refused(let refusal):
             slots[slot].discardsBody = true
-            events.append(.refused(slot: slot, refusal, ends: isLast))
+            events.append(.refused(slot: slot, refusal, method: block.knownMethod, ends: isLast))
         }
         block.end()
     }

@@ -118,6 +118,12 @@ struct HeadBlock: ~Copyable {
         return .headTooLarge(blamesCookies: reads && cookieBytes &* 2 > headBytes)
     }
 
+    /// The method as far as the head told it.
+    var knownMethod: Method {
+        guard let method else { return .other }
+        return parts.withReadable { Method(recognising: $0.extracting(method)) }
+    }
+
     borrowing func methodIs(_ name: StaticString) -> Bool {
         guard let method else { return false }
         return parts.withReadable { HTTPSpan.equal($0.extracting(method), name) }

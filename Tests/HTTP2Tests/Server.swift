@@ -52,7 +52,7 @@ final class Server {
                 log.append("request \(slot)\(ends ? " ends" : "")\(isTunnel ? " tunnel" : "") \(text)")
                 bodies[slot] = []
                 answers[slot] = []
-            case .refused(let slot, let refusal, let ends):
+            case .refused(let slot, let refusal, _, let ends):
                 let slot = name(slot, isNew: true)
                 log.append("refused \(slot) \(refusal)\(ends ? " ends" : "")")
             case .data(let slot, let range):

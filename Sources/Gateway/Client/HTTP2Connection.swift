@@ -105,10 +105,10 @@ final class HTTP2Connection {
         case .request(let slot, let range, let ends, let isTunnel):
             let stream = open(slot)
             session.withHeads { stream.decide($0.extracting(range), ends: ends, isTunnel: isTunnel) }
-        case .refused(let slot, let refusal, let ends):
+        case .refused(let slot, let refusal, let method, let ends):
             let stream = open(slot)
             if ends { stream.inputDidEnd() }
-            stream.refuse(GatewayFailure(refusal), method: .other)
+            stream.refuse(GatewayFailure(refusal), method: method)
         case .data(let slot, let range):
             guard let stream = stream(slot), !stream.isFinished else { return session.consumed(slot, range.count) }
             heldInput += range.count

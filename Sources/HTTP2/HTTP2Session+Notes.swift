@@ -44,14 +44,14 @@ extension HTTP2Session {
     }
 
     func noteEnd(_ slot: Int) {
-        guard isOpen(slot) else { return }
+        guard isServed(slot) else { return }
         events.append(.ended(slot: slot))
     }
 
     func noteData(_ slot: Int?, _ address: UInt, _ count: Int) {
         // DATA always lies in the input; a position that does not is none of ours to hand out.
         let place = Int(bitPattern: address &- inputStart)
-        guard let slot, isOpen(slot), slots[slot].isAnnounced, !slots[slot].discardsBody,
+        guard let slot, isServed(slot), !slots[slot].discardsBody,
             place >= 0, place <= inputCount, count <= inputCount &- place
         else {
             discarded &+= count
@@ -77,6 +77,7 @@ extension HTTP2Session {
     }
 
     func noteWindow(_ slot: Int) {
+        if slot >= 0, !isServed(slot) { return }
         if eventsTaken < events.count, events[events.count - 1] == .windowOpened(slot: slot) { return }
         events.append(.windowOpened(slot: slot))
     }

@@ -3,7 +3,7 @@ import CNGHTTP2
 extension HTTP2Session {
     /// Gives the stream up (RST_STREAM). What was submitted for it and not yet collected is dropped.
     public func reset(_ slot: Int, _ code: HTTP2Error) {
-        guard isOpen(slot) else { return }
+        guard isServed(slot) else { return }
         unsafe _ = nghttp2_submit_rst_stream(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), slots[slot].id, code.rawValue)
     }
@@ -37,7 +37,10 @@ extension HTTP2Session {
 
     // MARK: - Slots
 
-    /// Whether the slot's stream is there and something can still be done with it.
+    /// Whether the caller knows the slot's stream and can still do something with it.
+    func isServed(_ slot: Int) -> Bool { isOpen(slot) && slots[slot].isAnnounced }
+
+    /// Whether the slot's stream is there.
     func isOpen(_ slot: Int) -> Bool {
         slots.indices.contains(slot) && slots[slot].id != 0 && !slots[slot].isClosed
     }

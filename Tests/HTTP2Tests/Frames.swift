@@ -123,7 +123,8 @@ final class Inflater {
             if flags & Int32(NGHTTP2_HD_INFLATE_EMIT.rawValue) != 0 {
                 let name = unsafe UnsafeBufferPointer(start: pair.name, count: pair.namelen)
                 let value = unsafe UnsafeBufferPointer(start: pair.value, count: pair.valuelen)
-                unsafe fields.append(String(decoding: name, as: UTF8.self) + ": " + String(decoding: value, as: UTF8.self))
+                unsafe fields.append(
+                    String(decoding: name, as: UTF8.self) + ": " + String(decoding: value, as: UTF8.self))
             }
             if flags & Int32(NGHTTP2_HD_INFLATE_FINAL.rawValue) != 0 { break }
         }

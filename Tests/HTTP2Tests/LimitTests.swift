@@ -10,7 +10,8 @@ import Testing
         let server = try Server.greeted(HTTP2Settings(headBytes: 1000))
         let value = String(repeating: "v", count: 1000 - Self.base - 33 + over)
         server.receive(.get(1, "/", [("x", value)]))
-        #expect(server.log.first?.hasPrefix(fits ? "request 0" : "refused 0 headTooLarge(blamesCookies: false)") == true)
+        #expect(
+            server.log.first?.hasPrefix(fits ? "request 0" : "refused 0 headTooLarge(blamesCookies: false)") == true)
     }
 
     @Test(arguments: [(10, true), (11, false)])

@@ -46,7 +46,8 @@ import Wire
 
     @Test func tunnelBecomesHandshake() throws {
         let server = try Server.greeted()
-        server.receive(.headers(1, Self.connect + [("sec-websocket-key", "mine"), ("origin", "https://a")], ends: false))
+        server.receive(
+            .headers(1, Self.connect + [("sec-websocket-key", "mine"), ("origin", "https://a")], ends: false))
         let log = try #require(server.log.first)
         let prefix = """
             request 0 tunnel GET /chat HTTP/1.1\r\nHost: a.test\r\nsec-websocket-version: 13\r\norigin: https://a\r\n\
@@ -59,7 +60,8 @@ import Wire
         #expect(log.hasSuffix(key + "\r\n\r\n"))
         server.receive(.data(1, [1, 2, 3]))
         #expect(server.bodies[0] == [1, 2, 3])
-        let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        let head =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             + "Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: p\r\n\r\n"
         #expect(server.head(0, head))
         let frames = server.send()

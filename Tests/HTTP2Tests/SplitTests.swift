@@ -29,7 +29,9 @@ import Testing
         [.get(1), .data(9, [1]), .get(3)],
     ]
 
-    private static func tell(_ pieces: [ArraySlice<UInt8>]) throws -> (log: [String], bodies: [Int: [UInt8]], end: Frame?) {
+    private static func tell(_ pieces: [ArraySlice<UInt8>]) throws -> (
+        log: [String], bodies: [Int: [UInt8]], end: Frame?
+    ) {
         let server = try Server(HTTP2Settings())
         server.countsRequests = true
         for piece in pieces {

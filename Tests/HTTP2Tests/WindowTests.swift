@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct WindowTests {
     @Test func helloSaysOurBounds() throws {
-        let server = try Server(HTTP2Settings(streams: 7, connectionWindow: 1 << 20, streamWindow: 1 << 16, headBytes: 9000))
+        let server = try Server(
+            HTTP2Settings(streams: 7, connectionWindow: 1 << 20, streamWindow: 1 << 16, headBytes: 9000))
         let frames = server.send()
         #expect(frames.map(\.type) == [4, 8])
         let pairs = stride(from: 0, to: frames[0].payload.count, by: 6).map {
@@ -31,7 +32,8 @@ import Testing
             server.receive(.padded(1, [UInt8](repeating: 1, count: 10_000), padding: padding))
             server.receive(.padded(1, [UInt8](repeating: 1, count: 10_000), padding: padding))
         } else {
-            server.receive(.data(1, [UInt8](repeating: 1, count: 15_000)), .data(1, [UInt8](repeating: 1, count: 15_000)))
+            server.receive(
+                .data(1, [UInt8](repeating: 1, count: 15_000)), .data(1, [UInt8](repeating: 1, count: 15_000)))
         }
         return server
     }

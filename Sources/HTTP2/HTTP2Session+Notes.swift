@@ -88,7 +88,10 @@ extension HTTP2Session {
         if let slot, isOpen(slot) { slots[slot].priority = priority } else { keepEarly(id, priority) }
     }
 
-    func noteResetSent() { frameGuard.sentReset() }
+    func noteResetSent(_ code: UInt32) {
+        frameGuard.sentReset()
+        if code == HTTP2Error.refusedStream.rawValue { refusedStreams &+= 1 }
+    }
 
     func noteGoAwaySent(_ code: UInt32) {
         if code != 0 { isTerminated = true }

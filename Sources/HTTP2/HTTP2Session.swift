@@ -84,6 +84,9 @@ public final class HTTP2Session {
     /// Whether the client's preface and first SETTINGS have come (RFC 9113 section 3.4).
     public var hasStarted: Bool { frameGuard.hasStarted }
 
+    /// Requests over `HTTP2Settings.streams` so far, which were refused.
+    public internal(set) var refusedStreams = 0
+
     /// Streams that the caller knows of and whose `.closed` it did not take.
     public var openStreams: Int { slots.count - freeSlots.count }
 

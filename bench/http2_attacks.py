@@ -252,12 +252,14 @@ def measure(peer: bench.Peer, headers: dict[str, str], name: str | None, seconds
     while time.monotonic() < begin + seconds:
         asked = time.monotonic()
         try:
+            honest = honest or connect_honest(peer, fields)
             honest.ask(1)
             honest.await_answers()
         except (OSError, SystemExit):
             lost += 1
-            honest.tls.close()
-            honest = connect_honest(peer, fields)
+            if honest:
+                honest.tls.close()
+            honest = None
         waits.append(1000 * (time.monotonic() - asked))
         most = max(most, resident_kib(peer.process.pid))
         time.sleep(0.005)
@@ -268,7 +270,8 @@ def measure(peer: bench.Peer, headers: dict[str, str], name: str | None, seconds
     used, elapsed = bench.cpu_us(peer.process.pid) - cpu, time.monotonic() - begin
     if peer.process.poll() is not None:
         raise SystemExit(f"{peer.name} died of {name}")
-    honest.tls.close()
+    if honest:
+        honest.tls.close()
     return {
         "frames_s": counts["frames"] / counts["seconds"], "closed_s": counts["closed"] / counts["seconds"],
         "busy": used / 1e4 / elapsed, "cost": used / counts["frames"] if counts["frames"] else float("nan"),

@@ -20,7 +20,23 @@ extension HTTP2Session {
             unsafe _ = nghttp2_session_consume_connection(session, count)
         } else {
             unsafe _ = nghttp2_session_consume(session, slots[slot].id, count)
+            widen(slot, count)
         }
+    }
+
+    /// Widens the receive window of a stream whose container keeps up: the window that all begin with would hold an
+    /// upload over a long link at a trickle. What all streams may gain leaves room on the connection for others.
+    private func widen(_ slot: Int, _ count: Int) {
+        slots[slot].consumed &+= count
+        let window = settings.streamWindow &+ slots[slot].widened
+        guard slots[slot].consumed >= window else { return }
+        slots[slot].consumed = 0
+        let gain = min(window, settings.wideningRoom &- widened)
+        guard gain > 0, slots[slot].owed < window / 4 else { return }
+        widened &+= gain
+        slots[slot].widened &+= gain
+        unsafe _ = nghttp2_session_set_local_window_size(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), slots[slot].id, Int32(clamping: window &+ gain))
     }
 
     /// How soon the client wants this answer: 0 first, 7 last, and whether pieces of it are of use (RFC 9218 section
@@ -59,6 +75,7 @@ extension HTTP2Session {
     func free(_ slot: Int) {
         guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
         if slots[slot].owed > 0 { unsafe _ = nghttp2_session_consume_connection(session, slots[slot].owed) }
+        widened &-= slots[slot].widened
         slots[slot] = StreamSlot()
         freeSlots.append(slot)
     }

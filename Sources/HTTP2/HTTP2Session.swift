@@ -35,6 +35,8 @@ public final class HTTP2Session {
     // Streams.
     var slots: [StreamSlot] = []
     var freeSlots: [Int] = []
+    /// By how much the receive windows of all open streams were widened.
+    var widened = 0
     /// PRIORITY_UPDATEs that came before their request; a ring.
     var earlyPriorities: [(id: Int32, priority: HTTP2Priority)] = []
     var earlyNext = 0

@@ -84,4 +84,4 @@ def test_upload(gw, link, tmp_path):
     upstream = gw.upstream(counts_bytes)
     got = h2load(gw, link, upstream.vmid, gw.launch(upstream.vmid), "-d", str(file))
     assert upstream.last.received == UPLOAD
-    assert megabits(UPLOAD, got.seconds) >= 100, got
+    assert megabits(UPLOAD, got.seconds) >= 60, got

@@ -319,7 +319,7 @@ def test_padding_and_empty_data_frames(gw):
 
 
 def test_padding_is_given_back_to_the_window(gw):
-    upstream, cookie = behind(gw, rogue.counts_bytes)
+    upstream, cookie = behind(gw, replies(lambda request: reply(b"%d" % len(request.body))))
     with gw.http2(upstream.vmid) as connection:
         stream = connection.open("POST", cookie=cookie, chunked=True)
         for _ in range(12_000):
@@ -327,7 +327,7 @@ def test_padding_is_given_back_to_the_window(gw):
                 connection.pump()
             connection.machine.send_data(stream.id, b"x", pad_length=255)
         stream.finish()
-        assert stream.answer().body.startswith(b"12000 ")
+        assert stream.answer().body == b"12000"
 
 
 def test_a_request_without_a_length_is_chunked_for_the_container(gw):
@@ -500,15 +500,13 @@ def test_a_container_that_does_not_read_stalls_only_its_own_stream(gw):
     size = 12 * MB
     with gw.http2(slow.vmid) as connection:
         stuck = connection.open("POST", cookie=slow_cookie, length=size)
-        sent, deadline = 0, time.monotonic() + 20
-        while time.monotonic() < deadline:
-            moved = stuck.send_some(bytes(min(65536, size - sent)))
-            sent += moved
-            if not moved:
-                before = len(connection.frames)
-                connection.pump_for(0.4)
-                if len(connection.frames) == before:
-                    break
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < size:
+                moved = stuck.send_some(bytes(min(65536, size - sent)))
+                sent += moved
+                if not moved:
+                    connection.pump(0.4)
         assert 0 < sent < 10 * MB, "it is held back"
         answer = connection.request("POST", body=bytes(4 * MB), cookie=fast_cookie, host=gw.host(fast.vmid))
         assert answer.body.startswith(b"%d " % (4 * MB))

@@ -82,7 +82,9 @@ extension HTTP2Session {
 
     /// Remembers what a PRIORITY_UPDATE says of a request that did not come yet (RFC 9218 section 7.1).
     func keepEarly(_ id: Int32, _ priority: HTTP2Priority) {
-        if earlyPriorities.count < 16 {
+        if let place = earlyPriorities.firstIndex(where: { $0.id == id }) {
+            earlyPriorities[place].priority = priority
+        } else if earlyPriorities.count < 16 {
             earlyPriorities.append((id, priority))
         } else {
             earlyPriorities[earlyNext] = (id, priority)
@@ -92,7 +94,6 @@ extension HTTP2Session {
 
     /// What a PRIORITY_UPDATE said before the request came; it counts for more than the request's field.
     func takeEarly(_ id: Int32) -> HTTP2Priority? {
-        guard let place = earlyPriorities.lastIndex(where: { $0.id == id }) else { return nil }
-        return earlyPriorities[place].priority
+        earlyPriorities.first { $0.id == id }?.priority
     }
 }

@@ -84,6 +84,7 @@ struct Play {
         case 14:
             session.consumed(slot(), Int(byte()) * 20)
             _ = session.urgency(slot())
+            session.releaseMemory()
             now += UInt64(byte())
             if byte() == 255 { session.shutdownNotice() }
             if byte() == 255 { session.goAway(.noError) }

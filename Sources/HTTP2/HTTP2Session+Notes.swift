@@ -88,6 +88,11 @@ extension HTTP2Session {
         if let slot, isOpen(slot) { slots[slot].priority = priority } else { keepEarly(id, priority) }
     }
 
+    /// A frame with END_STREAM was collected.
+    func noteEndSent(_ slot: Int) {
+        if isOpen(slot) { slots[slot].isEnded = true }
+    }
+
     func noteResetSent() { frameGuard.sentReset() }
 
     func noteGoAwaySent(_ code: UInt32) {
@@ -106,7 +111,7 @@ extension HTTP2Session {
         slots[slot].available &-= count
         var flags = count > 0 ? NGHTTP2_DATA_FLAG_NO_COPY.rawValue : 0
         if slots[slot].available == 0, slots[slot].endsThere {
-            slots[slot].isEnded = true
+            slots[slot].hasBody = false
             flags |= NGHTTP2_DATA_FLAG_EOF.rawValue
             if slots[slot].trailers != nil {
                 flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue

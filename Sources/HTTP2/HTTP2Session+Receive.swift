@@ -78,8 +78,15 @@ extension HTTP2Session {
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, HTTP2Error.enhanceYourCalm.rawValue)
         }
         // Whether nghttp2 gave the connection up shows in the GOAWAY that it queues, and nowhere else.
-        if unsafe !isTerminated && nghttp2_session_get_outbound_queue_size(session) > queued { collectFrames() }
+        if unsafe !isTerminated && nghttp2_session_get_outbound_queue_size(session) > queued {
+            collectFrames()
+            // A client that asks for answers and reads none: the connection would keep them all.
+            if framesWaiting > Self.framesWaitingLimit, !isTerminated { terminate(.enhanceYourCalm) }
+        }
     }
+
+    /// As many as nghttp2 would keep itself.
+    private static var framesWaitingLimit: Int { 1000 }
 
     /// What to tell the client when nghttp2 cannot go on.
     private static func code(of result: Int) -> HTTP2Error {

@@ -43,6 +43,8 @@ public final class HTTP2Session {
     var output = ByteBuffer()
     var pieces: [HTTP2Piece] = []
     var piecesTaken = 0
+    /// Frames in pieces that were not taken.
+    var framesWaiting = 0
     /// Bytes of DATA recorded by the running `collect`, and how many end it.
     var collected = 0
     var collectLimit = 0

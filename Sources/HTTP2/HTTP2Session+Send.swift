@@ -6,8 +6,9 @@ extension HTTP2Session {
     /// takes now. The streams' turn is by their urgency. May record events: a stream closes when its last frame is
     /// collected.
     ///
-    /// When all pieces were taken the next call, of this or of `receive`, forgets the output. Those that are left come
-    /// before the new ones.
+    /// Take the pieces before the events: once a `.closed` was taken its slot may stand for another stream, while a
+    /// piece wants bytes of the old one. When all pieces were taken the next call, of this or of `receive`, forgets
+    /// the output; those that are left come before the new ones.
     public func collect(limit: Int) { collect(limit) }
 
     /// The next piece to send, nil when all were taken.

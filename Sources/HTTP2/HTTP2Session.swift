@@ -86,7 +86,7 @@ public final class HTTP2Session {
     /// Whether the client's preface and first SETTINGS have come (RFC 9113 section 3.4).
     public var hasStarted: Bool { frameGuard.hasStarted }
 
-    /// Streams that the caller knows of and whose `.closed` it did not take.
+    /// Slots in use: streams whose `.closed` was not taken, and those whose head is still arriving.
     public var openStreams: Int { slots.count - freeSlots.count }
 
     /// Tells the client that the connection will end, and still takes requests (RFC 9113 section 6.8). Follow it with

@@ -1,5 +1,6 @@
 """HTTP/2 frames one by one, for clients that keep to no rule. Nothing of what comes is acknowledged but SETTINGS."""
 
+import contextlib
 import struct
 
 import hpack
@@ -103,10 +104,23 @@ class Frames(Wire):
         """The HEADERS frame of a request."""
         return frame(HEADERS, number, self.block(target, **how), END_HEADERS | (END_STREAM if end else 0))
 
+    @property
+    def sent_away(self) -> bool:
+        return bool(self.goaways) or self.eof
+
+    def pour(self, data: bytes) -> bool:
+        """Sends without waiting for anybody to take it. Whether to go on."""
+        self._out += data
+        self.poll()
+        if len(self._out) > 1 << 20:
+            self.pump_until(lambda: self.sent_away or len(self._out) < 1 << 20)
+        return not self.sent_away
+
     def flood(self, data: bytes, times: int, batch: int = 100) -> bool:
         """Sends `data` over and over while reading. Whether the gateway put an end to it."""
         for _ in range(0, times, batch):
-            self.raw(data * batch)
-            if self.goaways or self.eof:
+            if not self.pour(data * batch):
                 return True
-        return False
+        with contextlib.suppress(AssertionError):
+            self.pump_until(lambda: self.sent_away, 3)
+        return self.sent_away

@@ -91,7 +91,6 @@ FLOODS = {
     "priority of many": b"".join(f.priority(n) for n in range(1, 41, 2)),
     "priority update": f.priority_update(1001),
     "empty data": f.frame(f.DATA, 1),
-    "padded empty data": f.frame(f.DATA, 1, b"\x08" + bytes(8), f.PADDED),
     "unknown": f.frame(0xbd, 0, b"x"),
     "unknown of a stream": f.frame(0xbe, 1, b"x"),
     "window of the connection": f.window_update(0, 1),
@@ -122,6 +121,20 @@ def test_flood(gw, up, cookie, honest, name):
     if code == ENHANCE_YOUR_CALM:
         abused(gw, was)
     wait_for(lambda: not [c for c in upstream.connections if c.sock.fileno() >= 0], 3)
+
+
+@pytest.mark.parametrize("data", [b"\x08" + bytes(8), b"\0x"], ids=["padding alone", "one byte"])
+def test_tiny_data_frames_are_bounded(gw, honest, data):
+    """No cheaper for the client than they are for us, so no abuse; but nothing may grow by them."""
+    upstream = gw.upstream(rogue.counts_bytes)
+    session = gw.launch(upstream.vmid)
+
+    def work():
+        with Frames(gw, upstream.vmid) as client:
+            client.raw(client.request(1, method="POST", cookie=session, end=False))
+            client.flood(f.frame(f.DATA, 1, data, f.PADDED), 5000, patience=0.2)
+
+    flat(gw, 8 * MB, work)
 
 
 def test_a_moderate_client_is_none(gw, up, cookie):
@@ -174,6 +187,27 @@ def test_streams_reset_in_the_turn_they_came_never_reach_a_container(gw):
         upstream.wait_requests(1)
         client.pump_for(0.2)
     assert [request.target for request in upstream.requests] == ["/kept"]
+
+
+@pytest.mark.parametrize("end", [lambda n: f.reset(n), lambda n: f.window_update(n, 0), lambda n: b""],
+                         ids=["reset", "made to reset", "connection lost"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_stream_that_dies_at_once_leaves_nothing_to_the_next(gw, method, end):
+    """What was made of one request must never go to another container with somebody else's."""
+    upstream, up = gw.upstream(rogue.never_answers), gw.upstream(replies())
+    session, cookie = gw.launch(upstream.vmid), gw.launch(up.vmid)
+    for _ in range(3):
+        with Frames(gw, upstream.vmid) as client:
+            client.raw(b"".join(client.request(n, "/dead", method=method, cookie=session, end=method == "GET") + end(n)
+                                for n in range(1, 41, 2)))
+            client.pump_for(0.05)
+        for n in range(20):  # on both loops
+            assert gw.request(up.vmid, f"/alive/{n}", cookie=cookie).status == 200
+    alive = up.wait_requests(60)
+    assert len(alive) == 60 and not up.errors, (alive[0].head, up.errors)
+    for n, request in enumerate(alive):
+        assert (request.method, request.target, request.get("host")) == ("GET", f"/alive/{n % 20}", gw.host(up.vmid))
+        assert not request.all("transfer-encoding") and not request.all("content-length")
 
 
 def open_stream_then(gw, bad: bytes, upstream, session) -> Frames:

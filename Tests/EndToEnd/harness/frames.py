@@ -55,7 +55,7 @@ def literal(name: bytes, value: bytes, indexed: bool = False) -> bytes:
 
 
 class Frames(Wire):
-    """A connection that has sent its preface and these settings, and reads what comes without a word to it."""
+    """A connection that has exchanged prefaces with these settings, and reads what comes without a word to it."""
 
     def __init__(self, gateway, vmid: int | None = None, *, preface: bool = True,
                  initial: tuple[tuple[int, int], ...] = (), **how):
@@ -67,8 +67,9 @@ class Frames(Wire):
         self.ended: set[int] = set()
         self.pongs = 0
         self._block = b""
-        if preface:
+        if preface:  # and the acknowledgement of the gateway's settings, which must not come between what follows
             self.raw(PREFACE + settings(*initial))
+            self.pump_until(lambda: ("SETTINGS", 0) in [frame[:2] for frame in self.frames])
 
     def _digest_frames(self, frames: list[bytes]):
         for data in frames:
@@ -116,11 +117,11 @@ class Frames(Wire):
             self.pump_until(lambda: self.sent_away or len(self._out) < 1 << 20)
         return not self.sent_away
 
-    def flood(self, data: bytes, times: int, batch: int = 100) -> bool:
+    def flood(self, data: bytes, times: int, batch: int = 100, patience: float = 3) -> bool:
         """Sends `data` over and over while reading. Whether the gateway put an end to it."""
         for _ in range(0, times, batch):
             if not self.pour(data * batch):
                 return True
         with contextlib.suppress(AssertionError):
-            self.pump_until(lambda: self.sent_away, 3)
+            self.pump_until(lambda: self.sent_away, patience)
         return self.sent_away

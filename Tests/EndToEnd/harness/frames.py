@@ -57,9 +57,10 @@ def literal(name: bytes, value: bytes, indexed: bool = False) -> bytes:
 class Frames(Wire):
     """A connection that has exchanged prefaces with these settings, and reads what comes without a word to it."""
 
-    def __init__(self, gateway, vmid: int | None = None, *, preface: bool = True,
+    def __init__(self, gateway, vmid: int | None = None, *, preface: bool = True, acknowledges: bool = True,
                  initial: tuple[tuple[int, int], ...] = (), **how):
         super().__init__(gateway, vmid, **how)
+        self.acknowledges = acknowledges
         self.decoder = hpack.Decoder(max_header_list_size=1 << 20)
         self.heads: dict[int, list[tuple[str, str]]] = {}
         self.bodies: dict[int, int] = {}
@@ -83,7 +84,7 @@ class Frames(Wire):
                 self.bodies[number] = self.bodies.get(number, 0) + len(data) - 9
             elif kind == RST_STREAM:
                 self.resets[number] = int.from_bytes(data[9:13], "big")
-            elif kind == SETTINGS and not flags & ACK:
+            elif kind == SETTINGS and not flags & ACK and self.acknowledges:
                 self._out += frame(SETTINGS, flags=ACK)
             elif kind == PING and flags & ACK:
                 self.pongs += 1

@@ -198,7 +198,7 @@ import Wire
         weak var upstream: UpstreamConnection?
         do {
             let exchange = try test.exchange()
-            exchange.client.phase = .open
+            exchange.client.connection.phase = .open
             exchange.record.begin(test.worker)
             exchange.route = IDERoute(vmid: 1, endpoint: Endpoint("127.77.0.1:9")!, generation: "g")
             exchange.vmid = 1

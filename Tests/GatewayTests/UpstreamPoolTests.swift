@@ -176,7 +176,7 @@ import Wire
     @Test func aClosedConnectionIsFreedAtTheEndOfTheTurn() throws {
         let test = try TestWorker()
         weak var exchange: Exchange?
-        weak var client: ClientConnection?
+        weak var client: Downstream?
         do {
             let made = try test.exchange()
             exchange = made

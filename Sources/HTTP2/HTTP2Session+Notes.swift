@@ -65,7 +65,6 @@ extension HTTP2Session {
             return
         }
         slots[slot].owed &+= count
-        owed &+= count
         let start = inputPosition &+ place
         events.append(.data(slot: slot, start..<start &+ count))
     }

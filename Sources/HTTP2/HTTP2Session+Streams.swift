@@ -16,7 +16,6 @@ extension HTTP2Session {
         let count = min(count, slots[slot].owed)
         guard count > 0 else { return }
         slots[slot].owed &-= count
-        owed &-= count
         credit(count)
         guard !slots[slot].isClosed else { return }
         unsafe _ = nghttp2_session_consume_stream(session, slots[slot].id, count)
@@ -27,7 +26,7 @@ extension HTTP2Session {
     /// nghttp2's own rule, half of the whole window, would never be met while stalled streams hold more than that.
     func credit(_ count: Int) {
         credited &+= count
-        guard credited &* 2 >= settings.connectionWindow &- owed else { return }
+        guard credited > 0, unsafe credited >= Int(nghttp2_session_get_local_window_size(session)) else { return }
         unsafe _ = nghttp2_submit_window_update(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(clamping: credited))
         credited = 0
@@ -83,7 +82,6 @@ extension HTTP2Session {
     /// The end of a stream was told, or need not be.
     func free(_ slot: Int) {
         guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
-        owed &-= slots[slot].owed
         credit(slots[slot].owed)
         widened &-= slots[slot].widened
         slots[slot] = StreamSlot()

@@ -65,7 +65,8 @@ import Testing
     /// What the client offers by ALPN and what is chosen; `nil` when the handshake must fail.
     @Test(
         arguments: [
-            (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), (["h2"], nil), (["http/1.0"], nil),
+            (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["h2"], "h2"),
+            (["http/1.0"], nil), (["h2c"], nil),
             (["http/1.11"], nil), ([], ""),
         ] as [([String], String?)])
     func protocols(offered: [String], chosen: String?) throws {

@@ -65,7 +65,8 @@ let package = Package(
         library(
             "Gateway",
             [
-                "Compression", "HTTP2", "Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire",
+                "Compression", "HTTP2", "Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport",
+                "Wire",
             ],
             settings: dataPath),
         library(

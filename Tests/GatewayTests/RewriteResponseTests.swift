@@ -6,7 +6,8 @@ import Wire
 /// What the browser is sent of a container's answer, to the byte.
 @Suite struct RewriteResponseTests {
     private func rewritten(
-        _ bytes: [UInt8], framing: AnswerFraming = .length, coding: Coding = .identity, connection: StaticString? = nil, hsts: Bool = true,
+        _ bytes: [UInt8], framing: AnswerFraming = .length, coding: Coding = .identity, connection: StaticString? = nil,
+        hsts: Bool = true,
         keepsLength: Bool = true, keepsTrailerField: Bool = false
     ) throws -> [String] {
         var out = ByteBuffer()

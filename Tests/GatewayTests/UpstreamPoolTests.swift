@@ -180,7 +180,7 @@ import Wire
         do {
             let made = try test.exchange()
             exchange = made
-            client = made.client
+            client = made.client.connection
             #expect(test.worker.clientCount == 1)
             #expect(test.worker.shared.openConnections == 1)
             made.client.close(nil)
@@ -198,7 +198,7 @@ import Wire
         weak var upstream: UpstreamConnection?
         do {
             let exchange = try test.exchange()
-            exchange.client.phase = .open
+            exchange.client.connection.phase = .open
             exchange.record.begin(test.worker)
             exchange.route = IDERoute(vmid: 1, endpoint: Endpoint("127.77.0.1:9")!, generation: "g")
             exchange.vmid = 1

@@ -96,8 +96,12 @@ let package = Package(
         tests(of: "Identity", ["Wire"], files: ["Vectors"]),
         tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor", ["CLinux"]),
-        tests(of: "TLS", ["COpenSSL", "Reactor", "Transport", "Wire"], files: ["Fixtures"]),
-        tests(of: "Transport", ["Reactor", "TLS", "Wire"]),
+        tests(of: "TLS", ["COpenSSL", "Reactor", "StreamSupport", "Transport", "Wire"], files: ["Fixtures"]),
+        tests(of: "Transport", ["Reactor", "StreamSupport", "TLS", "Wire"]),
+        // What the two share.
+        .target(
+            name: "StreamSupport", dependencies: ["Reactor", "Transport", "Wire"], path: "Tests/StreamSupport",
+            swiftSettings: strict),
         tests(of: "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"]),
         tests(
             of: "Gateway",

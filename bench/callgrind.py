@@ -32,15 +32,16 @@ def running(options, **arguments):
             yield peers
 
 
-def count(peer: bench.Peer, work) -> "Profile":
-    """What the peer does while `work()` runs."""
+def count(peer: bench.Peer, work) -> tuple["Profile", int]:
+    """What the peer does while `work()` runs, and how many units that says it did."""
     control(peer, "-i", "on")
-    work()
+    done = work()
     control(peer, "-i", "off")
     control(peer, "-d")
     time.sleep(0.5)
     files = list(peer.folder.glob(f"callgrind.{peer.name}*"))
-    return Profile(max(files, key=lambda file: file.stat().st_size))
+    profile = Profile(max(files, key=lambda file: file.stat().st_mtime_ns))
+    return profile, done
 
 
 def control(peer: bench.Peer, *arguments: str) -> None:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""User instructions per HTTPS 1.1 keep-alive request, counted by callgrind: nginx, HAProxy and zlh-edge in one run.
+"""User instructions per HTTPS request, counted by callgrind: nginx, HAProxy and zlh-edge in one run.
 
-Instructions repeat where timings wander. One connection, 1 KiB answers, the same head for all (the session cookie
-included, which ours checks); counting starts after a warm-up. `--profile FILE` keeps our callgrind output for
-callgrind_annotate.
+Instructions repeat where timings wander. 1 KiB answers, the same head for all (the session cookie included, which ours
+checks); counting starts after a warm-up. HTTP/1.1 is one keep-alive connection; HTTP/2 is four with eight streams each.
+`--profile FILE` keeps our callgrind output for callgrind_annotate, of the last protocol asked for.
 """
 
 import json
@@ -13,6 +13,7 @@ import socket
 import ssl
 
 import callgrind
+import http2_client
 import side_by_side as bench
 
 WARM_UP = 50
@@ -31,7 +32,7 @@ class Client:
                  "Accept: */*", "Accept-Language: en", *(f"{name}: {value}" for name, value in headers.items())]
         self.request = ("\r\n".join(lines) + "\r\n\r\n").encode()
 
-    def run(self, count: int) -> None:
+    def run(self, count: int) -> int:
         for _ in range(count):
             self.socket.sendall(self.request)
             answer = b""
@@ -41,6 +42,7 @@ class Client:
             assert head.startswith(b"HTTP/1.1 200"), head
             while len(body) < 1024:
                 body += self.receive()
+        return count
 
     def receive(self) -> bytes:
         got = self.socket.recv(65536)
@@ -48,22 +50,28 @@ class Client:
         return got
 
 
+CLIENTS = {"http1": Client, "http2": http2_client.Client}
+
+
 def main() -> None:
     parser = bench.arguments(__doc__)
+    parser.add_argument("--protocol", choices=CLIENTS, action="append", help="only this; may be repeated")
     parser.add_argument("--requests", type=int, default=500)
     parser.add_argument("--profile", type=pathlib.Path)
     options = parser.parse_args()
     report = {}
     with callgrind.running(options) as peers:
         headers = peers[-1].headers
-        for peer in peers:
-            client = Client(peer, headers)
-            client.run(WARM_UP)
-            profile = callgrind.count(peer, lambda: client.run(options.requests))
-            report[peer.name] = profile.instructions / options.requests
-            print(f"{peer.name:10} {report[peer.name]:10.0f} user instructions a request")
-            if options.profile and peer.name == "zlh-edge":
-                shutil.copy(profile.file, options.profile)
+        for protocol in options.protocol or CLIENTS:
+            for peer in peers:
+                client = CLIENTS[protocol](peer, headers)
+                client.run(WARM_UP)
+                profile, done = callgrind.count(peer, lambda: client.run(options.requests))
+                each = profile.instructions / done
+                report.setdefault(protocol, {})[peer.name] = each
+                print(f"{protocol} {peer.name:10} {each:10.0f} user instructions a request")
+                if options.profile and peer.name == "zlh-edge":
+                    shutil.copy(profile.file, options.profile)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -119,9 +119,11 @@ server {{ listen 127.0.0.1:{port} backlog=4096; root {files}; }}"""), port, {})
     return port
 
 
-def start_nginx(folder: pathlib.Path, backend: int) -> Peer:
+def start_nginx(folder: pathlib.Path, backend: int, more: str = "") -> Peer:
+    """`more` is for nginx's `http` block."""
     port = free_port()
     return Peer("nginx", folder, nginx_command(folder, "nginx", f"""
+{more}
 upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}
 server {{
     listen 127.0.0.1:{port} ssl http2 backlog=4096;
@@ -169,7 +171,8 @@ backend files
     return Peer("haproxy", folder, ["haproxy", "-db", "-f", str(config)], port, {})
 
 
-def start_edge(folder: pathlib.Path, backend: int, binary: str) -> Peer:
+def start_edge(folder: pathlib.Path, backend: int, binary: str, compression: bool = False,
+               exempt: str = "127.0.0.0/8") -> Peer:
     port = free_port()
     keys = folder / "keys"
     subprocess.run([binary, "token", "keygen", "--out", str(keys)], check=True, stdout=subprocess.DEVNULL)
@@ -184,9 +187,9 @@ threads: 1
 upstreams: [127.0.0.0/8]
 listen: {{ https: ["127.0.0.1:{port}"], metrics: "", admin: "{folder}/admin.sock" }}
 tls: {{ certificates: [{{ certificate: wildcard.crt, key: wildcard.key }}] }}
-ide: {{ launch: {{ keys: "{public}" }} }}
+ide: {{ launch: {{ keys: "{public}" }}, compression: {str(compression).lower()} }}
 log: {{ level: warning, access: false }}
-limits: {{ exempt: [127.0.0.0/8], upstream: {{ per_vmid: 512, queue: 4096 }} }}
+limits: {{ exempt: [{exempt}], upstream: {{ per_vmid: 512, queue: 4096 }} }}
 """)
     (folder / "routes.yaml").write_text(f"ide:\n  1101: {{ address: 127.0.0.1, port: {backend}, generation: bench }}\n")
     peer = Peer("zlh-edge", folder, [binary, "run", "--config", str(config)], port, {})
@@ -213,11 +216,13 @@ def drive(work: str, peer: Peer, headers: dict[str, str], seconds: int) -> "Roun
     if tool[0] == "wrk":
         command += ["-t", "1", "-d", f"{seconds}s", "-H", f"Host: {host}"]
     else:
-        command += ["-t", "1", "-D", str(seconds), "-H", f":authority: {host}"]
+        command += ["-t", "1", "-D", str(seconds), "--npn-list", "h2", "-H", f":authority: {host}"]
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
     before, start = cpu_us(peer.process.pid), time.monotonic()
     output = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+    if tool[0] == "h2load":
+        must_be_http2(peer, output)
     used, elapsed = cpu_us(peer.process.pid) - before, time.monotonic() - start
     if tool[0] == "wrk":
         done = int(re.search(r"(\d+) requests in", output)[1])
@@ -228,6 +233,13 @@ def drive(work: str, peer: Peer, headers: dict[str, str], seconds: int) -> "Roun
     if failed or not done:
         raise SystemExit(f"{peer.name}: {failed} of {done} answers are errors\n{output}")
     return done / elapsed, used / done, used / 1e6 / elapsed
+
+
+def must_be_http2(peer: Peer, output: str) -> None:
+    """h2load goes on with HTTP/1.1 when ALPN did not give h2; such figures would mean something else."""
+    found = re.search(r"^Application protocol: (\S+)", output, re.M)
+    if not found or found[1] != "h2":
+        raise SystemExit(f"{peer.name}: ALPN gave {found[1] if found else 'nothing'}, not h2\n{output}")
 
 
 def usable(binary: str) -> bool:

@@ -124,6 +124,10 @@ void zlh_tune_tcp(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
 }
 
+void zlh_limit_unsent(int fd, int bytes) {
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
 int zlh_signalfd(const int *signals, int count) {
     sigset_t set;
     sigemptyset(&set);

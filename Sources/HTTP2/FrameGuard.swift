@@ -1,3 +1,5 @@
+import Wire
+
 /// Reads the frame headers of what a client sends before nghttp2 sees them: counts the frames that cost us more than
 /// they cost the client, stops before a request too many, and names the violations that nghttp2 1.52 passes over.
 ///
@@ -14,6 +16,17 @@ struct FrameGuard {
         case violation(HTTP2Error)
     }
 
+    /// What to do with bytes that were looked at.
+    struct Scan: Equatable {
+        /// The frame header that was held back is complete: feed it first.
+        var feedsHeld = false
+        /// What to feed then.
+        var feed = 0..<0
+        /// How many need not be given again: what is fed, and the beginning of a frame header, which is held back.
+        var taken = 0
+        var verdict = Verdict.pass
+    }
+
     private(set) var abuse: AbuseCount
     private var streams: ClientStreams
     private let newStreams: Int
@@ -24,10 +37,11 @@ struct FrameGuard {
     private var head: UInt64 = 0
     private var id: UInt32 = 0
     private var headCount = 0
+    /// The last one that came in pieces, as it came.
+    private var held: (head: UInt64, id: UInt32) = (0, 0)
     private var payloadLeft = 0
     private var isInBlock = false
     private var blockContinues = false
-    private(set) var framesSeen = 0
     private var firstFrameDone = false
 
     private var streamsOpened = 0
@@ -46,12 +60,16 @@ struct FrameGuard {
     /// Whether a header block began and did not end.
     var isInsideHead: Bool { blockContinues || isInBlock && payloadLeft > 0 }
 
-    /// How many of `bytes`, which follow those it was given before, may be fed, and what is to happen then.
-    mutating func scan(_ bytes: borrowing Span<UInt8>, nowMs: UInt64) -> (count: Int, verdict: Verdict) {
+    /// Looks at `bytes`, which follow those that it took before.
+    ///
+    /// nghttp2 1.52 gets frame headers whole: it counts a CONTINUATION again for every piece of its header.
+    mutating func scan(_ bytes: borrowing Span<UInt8>, nowMs: UInt64) -> Scan {
         abuse.pass(to: nowMs)
-        if abuse.isOver { return (0, .abuse) }
+        if abuse.isOver { return Scan(verdict: .abuse) }
         let count = bytes.count
         var begun = 0
+        var held = false
+        var feedStart = 0
         var at = min(prefaceLeft, count)
         prefaceLeft &-= at
         while at < count {
@@ -63,23 +81,34 @@ struct FrameGuard {
                 continue
             }
             let start = at
-            guard readHeader(bytes, &at) else { break }
+            let isHeld = headCount > 0
+            guard readHeader(bytes, &at) else { return Scan(feedsHeld: held, feed: feedStart..<start, taken: count) }
+            headCount = 0
             if isNewRequest {
-                // Only in the second frame or later of this call, whose header then is all in `bytes`.
+                // Never one that was held back: that is the first of its call.
                 if begun == newStreams {
-                    headCount = 0
-                    return (start, .yield)
+                    return Scan(feedsHeld: held, feed: feedStart..<start, taken: start, verdict: .yield)
                 }
                 begun &+= 1
             }
-            headCount = 0
-            framesSeen &+= 1
             let verdict = judge()
-            if verdict != .pass { return (start, verdict) }
+            if verdict != .pass {
+                return Scan(feedsHeld: held, feed: feedStart..<start, taken: start, verdict: verdict)
+            }
+            if isHeld {
+                held = true
+                feedStart = at
+            }
             payloadLeft = length
             if payloadLeft == 0 { firstFrameDone = true }
         }
-        return (count, .pass)
+        return Scan(feedsHeld: held, feed: feedStart..<count, taken: count)
+    }
+
+    /// Appends the frame header that was held back.
+    func writeHeld(into output: inout ByteBuffer) {
+        for place in 0..<5 { output.append(UInt8(truncatingIfNeeded: held.head &>> UInt64(32 &- 8 &* place))) }
+        for place in 0..<4 { output.append(UInt8(truncatingIfNeeded: held.id &>> UInt32(24 &- 8 &* place))) }
     }
 
     /// Counts a RST_STREAM of ours: clients can provoke as many as they can send (CVE-2025-8671).
@@ -102,7 +131,8 @@ struct FrameGuard {
 
     /// Whether the header is complete.
     private mutating func readHeader(_ bytes: borrowing Span<UInt8>, _ at: inout Int) -> Bool {
-        if headCount == 0 {
+        let isHeld = headCount > 0
+        if !isHeld {
             head = 0
             id = 0
         }
@@ -115,9 +145,11 @@ struct FrameGuard {
             headCount &+= 1
             at &+= 1
         }
+        guard headCount == 9 else { return false }
+        if isHeld { held = (head, id) }
         // The reserved bit is ignored (RFC 9113 section 4.1).
         id &= 0x7fff_ffff
-        return headCount == 9
+        return true
     }
 
     private mutating func judge() -> Verdict {

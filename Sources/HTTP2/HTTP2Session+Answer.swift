@@ -6,7 +6,7 @@ extension HTTP2Session {
     /// 101) may come before the final one. `ends`: no body follows; otherwise `setAvailable` says when there is some.
     /// False when it is malformed or the stream takes no head any more; nothing is sent then.
     public func submitHead(_ slot: Int, _ head: borrowing Span<UInt8>, ends: Bool) -> Bool {
-        guard isOpen(slot), !slots[slot].isAnswered, let status = answer.readHead(head) else { return false }
+        guard isServed(slot), !slots[slot].isAnswered, let status = answer.readHead(head) else { return false }
         let id = slots[slot].id
         let session = unsafe session
         if status < 200, status != 101 {
@@ -31,7 +31,7 @@ extension HTTP2Session {
     /// Submits fields, `Name: value` and CRLF each, that end the answer behind all the body that was made available.
     /// False when one is malformed or the answer has ended.
     public func submitTrailers(_ slot: Int, _ lines: borrowing Span<UInt8>) -> Bool {
-        guard isOpen(slot), slots[slot].isAnswered, !slots[slot].isEnded, slots[slot].trailers == nil,
+        guard isServed(slot), slots[slot].isAnswered, !slots[slot].isEnded, slots[slot].trailers == nil,
             answer.readTrailers(lines)
         else { return false }
         if !answer.isEmpty { slots[slot].trailers = lines.copied() }
@@ -43,7 +43,7 @@ extension HTTP2Session {
     /// Says that `count` bytes of the answer's body are there in all, not counting those in pieces already collected;
     /// `ends`: they are the last.
     public func setAvailable(_ slot: Int, _ count: Int, ends: Bool) {
-        guard isOpen(slot), slots[slot].isAnswered, !slots[slot].isEnded else { return }
+        guard isServed(slot), slots[slot].isAnswered, !slots[slot].isEnded else { return }
         slots[slot].available = max(count, 0)
         if ends { slots[slot].endsThere = true }
         if count > 0 || slots[slot].endsThere { resume(slot) }
@@ -57,7 +57,7 @@ extension HTTP2Session {
     /// Submits the trailers of bodies that were taken.
     func submitDueTrailers() {
         while let slot = trailersDue.popLast() {
-            guard isOpen(slot), let lines = slots[slot].trailers else { continue }
+            guard isServed(slot), let lines = slots[slot].trailers else { continue }
             slots[slot].trailers = nil
             guard answer.readTrailers(lines.span) else { continue }
             let id = slots[slot].id

@@ -38,27 +38,28 @@ extension HTTP2Session {
             events.append(.request(slot: slot, head: head, ends: isLast, isTunnel: isTunnel))
         case .refused(let refusal):
             slots[slot].discardsBody = true
-            events.append(.refused(slot: slot, refusal, ends: isLast))
+            events.append(.refused(slot: slot, refusal, method: block.knownMethod, ends: isLast))
         }
         block.end()
     }
 
     func noteEnd(_ slot: Int) {
-        guard isOpen(slot) else { return }
+        guard isServed(slot) else { return }
         events.append(.ended(slot: slot))
     }
 
     func noteData(_ slot: Int?, _ address: UInt, _ count: Int) {
         // DATA always lies in the input; a position that does not is none of ours to hand out.
         let place = Int(bitPattern: address &- inputStart)
-        guard let slot, isOpen(slot), slots[slot].isAnnounced, !slots[slot].discardsBody,
+        guard let slot, isServed(slot), !slots[slot].discardsBody,
             place >= 0, place <= inputCount, count <= inputCount &- place
         else {
             discarded &+= count
             return
         }
         slots[slot].owed &+= count
-        events.append(.data(slot: slot, place..<place &+ count))
+        let start = inputPosition &+ place
+        events.append(.data(slot: slot, start..<start &+ count))
     }
 
     func noteClosed(_ slot: Int?, _ id: Int32, _ code: UInt32) {
@@ -76,6 +77,7 @@ extension HTTP2Session {
     }
 
     func noteWindow(_ slot: Int) {
+        if slot >= 0, !isServed(slot) { return }
         if eventsTaken < events.count, events[events.count - 1] == .windowOpened(slot: slot) { return }
         events.append(.windowOpened(slot: slot))
     }
@@ -86,7 +88,10 @@ extension HTTP2Session {
         if let slot, isOpen(slot) { slots[slot].priority = priority } else { keepEarly(id, priority) }
     }
 
-    func noteResetSent() { frameGuard.sentReset() }
+    func noteResetSent(_ code: UInt32) {
+        frameGuard.sentReset()
+        if code == HTTP2Error.refusedStream.rawValue { refusedStreams &+= 1 }
+    }
 
     func noteGoAwaySent(_ code: UInt32) {
         if code != 0 { isTerminated = true }

@@ -8,11 +8,16 @@ extension HTTP2Session {
     public func receive(_ bytes: borrowing Span<UInt8>, nowMs: UInt64) -> Received {
         if isTerminated || isBroken { return .failed }
         if eventsTaken == events.count { forgetHeads() }
-        let (count, verdict) = frameGuard.scan(bytes, nowMs: nowMs)
-        if count > 0 { feed(bytes.extracting(0..<count)) }
+        let scan = frameGuard.scan(bytes, nowMs: nowMs)
+        if scan.feedsHeld {
+            var header = ByteBuffer(capacity: HTTP2FrameHeader.count)
+            frameGuard.writeHeld(into: &header)
+            header.withReadable { feed($0, from: 0) }
+        }
+        if !scan.feed.isEmpty, !isTerminated { feed(bytes.extracting(scan.feed), from: scan.feed.lowerBound) }
         if isTerminated { return .failed }
-        switch verdict {
-        case .pass, .yield: return .taken(count)
+        switch scan.verdict {
+        case .pass, .yield: return .taken(scan.taken)
         case .abuse:
             terminate(.enhanceYourCalm)
             return .abuse
@@ -48,11 +53,13 @@ extension HTTP2Session {
         if heads.capacity > 4096 { heads = ByteBuffer() } else { heads.removeAll() }
     }
 
-    private func feed(_ bytes: borrowing Span<UInt8>) {
+    /// `position`: where `bytes` begin in the caller's.
+    private func feed(_ bytes: borrowing Span<UInt8>, from position: Int) {
         let queued = unsafe nghttp2_session_get_outbound_queue_size(session)
         let result = unsafe bytes.withUnsafeBufferPointer { buffer in
             inputStart = UInt(bitPattern: buffer.baseAddress)
             inputCount = buffer.count
+            inputPosition = position
             return unsafe nghttp2_session_mem_recv(session, buffer.baseAddress, buffer.count)
         }
         inputStart = 0

@@ -31,6 +31,20 @@ extension HTTP2Session {
         try output.withReadable(body)
     }
 
+    /// Gives back the memory that only traffic needs, so that a connection which waits holds little. Call it when all
+    /// events and pieces were taken and their bytes are used; otherwise it does nothing.
+    public func releaseMemory() {
+        guard eventsTaken == events.count, piecesTaken == pieces.count else { return }
+        events = []
+        eventsTaken = 0
+        pieces = []
+        piecesTaken = 0
+        heads = ByteBuffer()
+        output = ByteBuffer()
+        answer = AnswerFields()
+        block.releaseMemory()
+    }
+
     /// Collects all frames but DATA.
     func collectFrames() { collect(0) }
 

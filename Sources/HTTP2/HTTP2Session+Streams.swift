@@ -3,7 +3,7 @@ import CNGHTTP2
 extension HTTP2Session {
     /// Gives the stream up (RST_STREAM). What was submitted for it and not yet collected is dropped.
     public func reset(_ slot: Int, _ code: HTTP2Error) {
-        guard isOpen(slot) else { return }
+        guard isServed(slot) else { return }
         unsafe _ = nghttp2_submit_rst_stream(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), slots[slot].id, code.rawValue)
     }
@@ -20,7 +20,23 @@ extension HTTP2Session {
             unsafe _ = nghttp2_session_consume_connection(session, count)
         } else {
             unsafe _ = nghttp2_session_consume(session, slots[slot].id, count)
+            widen(slot, count)
         }
+    }
+
+    /// Widens the receive window of a stream whose container keeps up: the window that all begin with would hold an
+    /// upload over a long link at a trickle. What all streams may gain leaves room on the connection for others.
+    private func widen(_ slot: Int, _ count: Int) {
+        slots[slot].consumed &+= count
+        let window = settings.streamWindow &+ slots[slot].widened
+        guard slots[slot].consumed >= window else { return }
+        slots[slot].consumed = 0
+        let gain = min(window, settings.wideningRoom &- widened)
+        guard gain > 0, slots[slot].owed < window / 4 else { return }
+        widened &+= gain
+        slots[slot].widened &+= gain
+        unsafe _ = nghttp2_session_set_local_window_size(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), slots[slot].id, Int32(clamping: window &+ gain))
     }
 
     /// How soon the client wants this answer: 0 first, 7 last, and whether pieces of it are of use (RFC 9218 section
@@ -37,7 +53,10 @@ extension HTTP2Session {
 
     // MARK: - Slots
 
-    /// Whether the slot's stream is there and something can still be done with it.
+    /// Whether the caller knows the slot's stream and can still do something with it.
+    func isServed(_ slot: Int) -> Bool { isOpen(slot) && slots[slot].isAnnounced }
+
+    /// Whether the slot's stream is there.
     func isOpen(_ slot: Int) -> Bool {
         slots.indices.contains(slot) && slots[slot].id != 0 && !slots[slot].isClosed
     }
@@ -56,13 +75,16 @@ extension HTTP2Session {
     func free(_ slot: Int) {
         guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
         if slots[slot].owed > 0 { unsafe _ = nghttp2_session_consume_connection(session, slots[slot].owed) }
+        widened &-= slots[slot].widened
         slots[slot] = StreamSlot()
         freeSlots.append(slot)
     }
 
     /// Remembers what a PRIORITY_UPDATE says of a request that did not come yet (RFC 9218 section 7.1).
     func keepEarly(_ id: Int32, _ priority: HTTP2Priority) {
-        if earlyPriorities.count < 16 {
+        if let place = earlyPriorities.firstIndex(where: { $0.id == id }) {
+            earlyPriorities[place].priority = priority
+        } else if earlyPriorities.count < 16 {
             earlyPriorities.append((id, priority))
         } else {
             earlyPriorities[earlyNext] = (id, priority)
@@ -72,7 +94,6 @@ extension HTTP2Session {
 
     /// What a PRIORITY_UPDATE said before the request came; it counts for more than the request's field.
     func takeEarly(_ id: Int32) -> HTTP2Priority? {
-        guard let place = earlyPriorities.lastIndex(where: { $0.id == id }) else { return nil }
-        return earlyPriorities[place].priority
+        earlyPriorities.first { $0.id == id }?.priority
     }
 }

@@ -22,9 +22,10 @@ public final class HTTP2Session {
     var eventsTaken = 0
     var heads = ByteBuffer()
     var block: HeadBlock
-    /// Where the input of the running call of `receive` begins and how much it is; 0 outside of it.
+    /// Where the input that nghttp2 is reading begins, how much it is, and its position in what `receive` was given.
     var inputStart: UInt = 0
     var inputCount = 0
+    var inputPosition = 0
     /// DATA of refused requests, to be credited to the connection.
     var discarded = 0
     /// Streams to reset when nghttp2 has returned.
@@ -34,6 +35,8 @@ public final class HTTP2Session {
     // Streams.
     var slots: [StreamSlot] = []
     var freeSlots: [Int] = []
+    /// By how much the receive windows of all open streams were widened.
+    var widened = 0
     /// PRIORITY_UPDATEs that came before their request; a ring.
     var earlyPriorities: [(id: Int32, priority: HTTP2Priority)] = []
     var earlyNext = 0
@@ -82,6 +85,9 @@ public final class HTTP2Session {
 
     /// Whether the client's preface and first SETTINGS have come (RFC 9113 section 3.4).
     public var hasStarted: Bool { frameGuard.hasStarted }
+
+    /// Requests over `HTTP2Settings.streams` so far, which were refused.
+    public internal(set) var refusedStreams = 0
 
     /// Streams that the caller knows of and whose `.closed` it did not take.
     public var openStreams: Int { slots.count - freeSlots.count }

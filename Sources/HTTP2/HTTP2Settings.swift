@@ -30,6 +30,9 @@ public struct HTTP2Settings: Sendable {
         self.newStreams = max(newStreams, 1)
     }
 
+    /// By how much the windows of streams may be widened in all: streams that stall leave four others their own.
+    var wideningRoom: Int { max(0, connectionWindow - 4 * streamWindow) }
+
     /// Fields of one header block after which the connection is not worth keeping.
     static let farTooManyFields = 1000
     /// Bytes of a trailer section, counted as `headBytes` counts.

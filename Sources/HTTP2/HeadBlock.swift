@@ -76,6 +76,14 @@ struct HeadBlock: ~Copyable {
         if cookie.capacity > kept { cookie = ByteBuffer() }
     }
 
+    /// Gives the storage back unless a block is arriving.
+    mutating func releaseMemory() {
+        guard kind == .none else { return }
+        parts = ByteBuffer()
+        lines = ByteBuffer()
+        cookie = ByteBuffer()
+    }
+
     /// Takes one field; false when the block has so many that the connection must end. It is counted before any of it
     /// is kept, and costs next to nothing once a limit was passed (CVE-2026-49975).
     mutating func add(_ name: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) -> Bool {
@@ -116,6 +124,12 @@ struct HeadBlock: ~Copyable {
         guard case .headTooLarge = refusal else { return refusal }
         let reads = methodIs("GET") || methodIs("HEAD")
         return .headTooLarge(blamesCookies: reads && cookieBytes &* 2 > headBytes)
+    }
+
+    /// The method as far as the head told it.
+    var knownMethod: Method {
+        guard let method else { return .other }
+        return parts.withReadable { Method(recognising: $0.extracting(method)) }
     }
 
     borrowing func methodIs(_ name: StaticString) -> Bool {

@@ -99,7 +99,7 @@ enum SessionCallbacks {
     private static let frameSent: nghttp2_on_frame_send_callback = { _, frame, user in
         guard let owner = unsafe owner(user), let frame = unsafe frame else { return 0 }
         switch UInt32(unsafe frame.pointee.hd.type) {
-        case NGHTTP2_RST_STREAM.rawValue: owner.noteResetSent()
+        case NGHTTP2_RST_STREAM.rawValue: owner.noteResetSent(unsafe frame.pointee.rst_stream.error_code)
         case NGHTTP2_GOAWAY.rawValue: owner.noteGoAwaySent(unsafe frame.pointee.goaway.error_code)
         default: break
         }

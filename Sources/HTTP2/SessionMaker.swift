@@ -19,10 +19,10 @@ enum SessionMaker {
         unsafe nghttp2_option_set_no_closed_streams(options, 1)
         unsafe nghttp2_option_set_max_deflate_dynamic_table_size(options, 4096)
         unsafe nghttp2_option_set_builtin_recv_extension_type(options, UInt8(NGHTTP2_PRIORITY_UPDATE.rawValue))
-        // Our own count comes first; this one goes by a clock that tests cannot set.
+        // Our own count is to come first: this one knows only the client's resets, and goes by a clock of its own.
         let count = UInt64(settings.abuse.count)
-        let perMs = UInt64(settings.abuse.perMs)
-        unsafe nghttp2_option_set_stream_reset_rate_limit(options, 2 * count, max(1, 2 * count * 1000 / perMs))
+        let rate = 4 * count * 1000 / UInt64(settings.abuse.perMs)
+        unsafe nghttp2_option_set_stream_reset_rate_limit(options, max(1000, 4 * count), max(33, rate))
         var session: OpaquePointer?
         guard unsafe nghttp2_session_server_new2(&session, callbacks, nil, options) == 0 else { return nil }
         return unsafe session

@@ -17,6 +17,9 @@ struct StreamSlot {
     var endsThere = false
     /// Bytes of the request's body that were handed out and not yet consumed.
     var owed = 0
+    /// By how much its receive window was widened, and what was consumed since.
+    var widened = 0
+    var consumed = 0
     var priority = HTTP2Priority()
     /// What follows the answer's body, until that was taken.
     var trailers: [UInt8]?

@@ -98,6 +98,12 @@ public enum Socket {
     /// No delay for small writes; the dead are found by keep-alive and `TCP_USER_TIMEOUT`.
     public static func tune(_ socket: borrowing FileDescriptor) { zlh_tune_tcp(socket.raw) }
 
+    /// Lets the kernel hold about `bytes` that it has not sent yet (TCP_NOTSENT_LOWAT): what comes later and is more
+    /// urgent does not wait behind more than these.
+    public static func limitUnsent(_ socket: borrowing FileDescriptor, bytes: Int) {
+        zlh_limit_unsent(socket.raw, Int32(clamping: bytes))
+    }
+
     /// The error of a connect that has ended, `nil` when it succeeded.
     public static func pendingError(of socket: borrowing FileDescriptor) -> SystemError? {
         var code: Int32 = 0

@@ -12,11 +12,11 @@ extension HTTP1 {
         limits.fields = min(limits.fields, fields.capacity)
         let resumed = scan.isResumed
         do throws(HeadDefect) {
-            guard try readRequest(bytes, &scan, fields, limits, &head) else { return .partial }
+            guard try readHead(bytes, &scan, fields, limits, &head) else { return .partial }
             if resumed {
                 // What earlier calls found was not kept: the table is shared with other connections.
                 scan = HeadScan()
-                _ = try readRequest(bytes, &scan, fields, limits, &head)
+                _ = try readHead(bytes, &scan, fields, limits, &head)
             }
             try judge(bytes, fields, &head)
             scan = HeadScan()
@@ -24,51 +24,15 @@ extension HTTP1 {
         } catch {
             if resumed, error.status == 431 {
                 scan = HeadScan()
-                _ = try? readRequest(bytes, &scan, fields, limits, &head)
+                _ = try? readHead(bytes, &scan, fields, limits, &head)
             }
             return .malformed(error)
         }
     }
 
-    /// Whether the head is complete; its field lines are then in the table, its start line in `head`.
-    private static func readRequest(
-        _ bytes: borrowing Span<UInt8>, _ scan: inout HeadScan, _ fields: HeadFields, _ limits: HeadLimits,
-        _ head: inout RequestHead
-    ) throws(HeadDefect) -> Bool {
-        fields.removeAll()
-        if !scan.startLineDone {
-            guard try skipEmptyLines(bytes, &scan, limits) else {
-                try unfinished(bytes, &scan, limits)
-                return false
-            }
-            let start = scan.lineStart
-            if scan.checked > start, try !completesLine(bytes, start, &scan) {
-                try unfinished(bytes, &scan, limits)
-                return false
-            }
-            guard let next = readRequestLine(bytes, start, bytes.count, &head) else {
-                if try completesLine(bytes, start, &scan) { throw .badRequest("malformed request line") }
-                try unfinished(bytes, &scan, limits)
-                return false
-            }
-            scan.method = head.method
-            scan.startLineDone = true
-            scan.lineStart = next
-            scan.checked = next
-        }
-        let start = scan.lineStart
-        guard let next = try readFields(bytes, &scan, fields, limits) else {
-            try unfinished(bytes, &scan, limits)
-            return false
-        }
-        head.fields = Slice(start, next &- 2)
-        head.end = UInt32(truncatingIfNeeded: next)
-        return true
-    }
-
     /// `method SP request-target SP HTTP-version CRLF` (RFC 9112 section 3). Nil when it is anything else, or not all
     /// there.
-    private static func readRequestLine(
+    fileprivate static func readRequestLine(
         _ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int, _ head: inout RequestHead
     ) -> Int? {
         var at = start
@@ -138,5 +102,15 @@ extension HTTP1 {
         else { return nil }
         if bytes[at &+ 5] != UInt8(ascii: "1") { return 255 }
         return bytes[at &+ 7] == UInt8(ascii: "0") ? 0 : 1
+    }
+}
+
+extension RequestHead: HeadWithStartLine {
+    static var malformedStartLine: HeadDefect { .badRequest("malformed request line") }
+
+    var scannedMethod: Method? { method }
+
+    mutating func readStartLine(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int? {
+        HTTP1.readRequestLine(bytes, start, end, &self)
     }
 }

@@ -13,11 +13,11 @@ extension HTTP1 {
         limits.fields = min(limits.fields, fields.capacity)
         let resumed = scan.isResumed
         do throws(HeadDefect) {
-            guard try readResponse(bytes, &scan, fields, limits, &head) else { return .partial }
+            guard try readHead(bytes, &scan, fields, limits, &head) else { return .partial }
             if resumed {
                 // What earlier calls found was not kept: the table is shared with other connections.
                 scan = HeadScan()
-                _ = try readResponse(bytes, &scan, fields, limits, &head)
+                _ = try readHead(bytes, &scan, fields, limits, &head)
             }
             try judge(bytes, fields, method, upgraded, &head)
             scan = HeadScan()
@@ -27,43 +27,9 @@ extension HTTP1 {
         }
     }
 
-    private static func readResponse(
-        _ bytes: borrowing Span<UInt8>, _ scan: inout HeadScan, _ fields: HeadFields, _ limits: HeadLimits,
-        _ head: inout ResponseHead
-    ) throws(HeadDefect) -> Bool {
-        fields.removeAll()
-        if !scan.startLineDone {
-            guard try skipEmptyLines(bytes, &scan, limits) else {
-                try unfinished(bytes, &scan, limits)
-                return false
-            }
-            let start = scan.lineStart
-            if scan.checked > start, try !completesLine(bytes, start, &scan) {
-                try unfinished(bytes, &scan, limits)
-                return false
-            }
-            guard let next = readStatusLine(bytes, start, bytes.count, &head) else {
-                if try completesLine(bytes, start, &scan) { throw .badRequest("malformed status line") }
-                try unfinished(bytes, &scan, limits)
-                return false
-            }
-            scan.startLineDone = true
-            scan.lineStart = next
-            scan.checked = next
-        }
-        let start = scan.lineStart
-        guard let next = try readFields(bytes, &scan, fields, limits) else {
-            try unfinished(bytes, &scan, limits)
-            return false
-        }
-        head.fields = Slice(start, next &- 2)
-        head.end = UInt32(truncatingIfNeeded: next)
-        return true
-    }
-
     /// `HTTP-version SP 3DIGIT SP [reason] CRLF` (RFC 9112 section 4); the second space may be missing when there is
     /// no reason, as some servers send it.
-    private static func readStatusLine(
+    fileprivate static func readStatusLine(
         _ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int, _ head: inout ResponseHead
     ) -> Int? {
         guard let minor = version(bytes, start, end) else { return nil }
@@ -109,5 +75,15 @@ extension HTTP1 {
         } else {
             head.framing = stated
         }
+    }
+}
+
+extension ResponseHead: HeadWithStartLine {
+    static var malformedStartLine: HeadDefect { .badRequest("malformed status line") }
+
+    var scannedMethod: Method? { nil }
+
+    mutating func readStartLine(_ bytes: borrowing Span<UInt8>, _ start: Int, _ end: Int) -> Int? {
+        HTTP1.readStatusLine(bytes, start, end, &self)
     }
 }

@@ -13,7 +13,7 @@ import pytest
 
 from harness import over_both
 from harness import upstreams as rogue
-from harness.gateway import FETCH, NAVIGATION, wait_for
+from harness.gateway import FETCH, NAVIGATION, flat, wait_for
 from harness.raw import Closed
 from harness.upstreams import answer as reply
 from harness.upstreams import after_request, replies
@@ -442,26 +442,6 @@ def test_the_end_of_an_answer_waits_for_a_slow_client(gw):
 
 
 # --- memory ---
-
-def flat(gw, allowed: int, work):
-    """Runs `work` and checks the process's growth at its highest."""
-    top, stop = [0], threading.Event()
-    before = gw.rss()
-
-    def watch():
-        while not stop.wait(0.05):
-            top[0] = max(top[0], gw.rss())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        work()
-    finally:
-        stop.set()
-        watcher.join()
-    grown = max(top[0], gw.rss()) - before
-    assert grown < allowed, f"grew by {grown / MB:.1f} MiB"
-
 
 @over_both
 def test_slow_reader_does_not_grow_memory(gw):

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:?usage: run.sh SECONDS [PARSER...]}
 shift
-[ $# -gt 0 ] || set -- RequestHead ResponseHead Chunked Trailers Authority Cookies Frames Minecraft MinecraftStatus ProxyHeader
+[ $# -gt 0 ] || set -- RequestHead ResponseHead Chunked Trailers Authority Cookies Frames Minecraft MinecraftStatus ProxyHeader HTTP2
 # The backtracer would hang on libFuzzer's crash handling.
 export SWIFT_BACKTRACE=enable=no
 swift build -c release

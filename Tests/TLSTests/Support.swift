@@ -1,6 +1,7 @@
 import COpenSSL
 import Glibc
 import Reactor
+import StreamSupport
 import TLS
 import Transport
 import Wire
@@ -236,52 +237,23 @@ final class TLSPair {
 }
 
 /// A stream over TLS and its client.
-final class TLSWire {
-    var stream: Stream
+final class TLSWire: HeldStream {
     let client: TLSClient
-    let pool = BlockPool()
 
     /// Joined and past the handshake.
     init(_ version: Int32) throws {
         let (near, far) = joinedSockets()
         let tls = TLSSession(store: try Fixture.store(["wildcard"]), descriptor: near)!
-        stream = Stream(FileDescriptor(near), tls: tls)
         client = TLSClient(FileDescriptor(far), Wishes(versions: (version, version)))
+        super.init(Stream(FileDescriptor(near), tls: tls))
         var ours = TLSOutcome.wouldBlock
         for _ in 0..<8 {
             let theirs = client.shakeHands()
             if theirs && ours == .done(0) { break }
-            stream.note(.readable)
+            edge()
             ours = stream.handshake(pool)
         }
         _ = client.reads()
         precondition(ours == .done(0))
     }
-
-    /// The kernel reports something, then the stream reads once.
-    func reads(after events: Readiness? = .readable) -> (outcome: ReadOutcome, bytes: [UInt8]) {
-        if let events { stream.note(events) }
-        var buffer = ByteBuffer()
-        let outcome = stream.read(into: &buffer, pool)
-        return (outcome, buffer.withReadable { $0.copied() })
-    }
-
-    func sends(_ bytes: [UInt8]) -> WriteOutcome { stream.send(bytes.span, pool) }
-
-    // A stream cannot be copied, which an expectation about a part of it would do.
-    var hasNothingToRead: Bool { stream.hasNothingToRead }
-    var isBlocked: Bool { stream.isBlocked }
-    var pendingBytes: Int { stream.pendingBytes }
-    var isWriteShutdown: Bool { stream.isWriteShutdown }
-    var didShutdownWriting: Bool { stream.didShutdownWriting }
-    var bytesRead: UInt64 { stream.bytesRead }
-    var bytesWritten: UInt64 { stream.bytesWritten }
-
-    func flush() -> WriteOutcome { stream.flush(pool) }
-
-    func shutdownWriting() -> WriteOutcome { stream.shutdownWriting(pool) }
-
-    func abort() { stream.abort(pool) }
 }
-
-func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) } }

@@ -1,4 +1,5 @@
 import COpenSSL
+import StreamSupport
 import TLS
 import Testing
 

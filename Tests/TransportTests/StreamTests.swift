@@ -1,4 +1,5 @@
 import Reactor
+import StreamSupport
 import Testing
 import Wire
 

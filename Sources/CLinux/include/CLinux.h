@@ -46,6 +46,7 @@ long zlh_splice(int from, int to, long count);
 
 // TCP_NODELAY, keep-alive after 60 s, TCP_USER_TIMEOUT 2 min (finds the dead). Failures are of no consequence.
 void zlh_tune_tcp(int fd);
+void zlh_limit_unsent(int fd, int bytes);
 
 // Blocks `signals` in this thread and gives a non-blocking signalfd for them, or -errno.
 int zlh_signalfd(const int *signals, int count);

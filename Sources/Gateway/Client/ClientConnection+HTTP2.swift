@@ -1,4 +1,5 @@
 import HTTP2
+import Limits
 import Observe
 import Reactor
 import Transport
@@ -15,6 +16,7 @@ extension ClientConnection {
         exchange = nil
         guard let http2 = HTTP2Connection(self) else { return close(.memory) }
         self.http2 = http2
+        Socket.limitUnsent(stream.descriptor, bytes: worker.limits.http2.queued)
     }
 
     /// The kernel reported something. A client that is gone altogether takes its streams with it.

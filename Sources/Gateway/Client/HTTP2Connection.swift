@@ -33,6 +33,7 @@ final class HTTP2Connection {
     private var headSinceMs: UInt64?
     private var isGoingAway = false
     private(set) var isShutOut = false
+    private var refusedStreams = 0
     /// Request bytes that no container has taken.
     private(set) var heldInput = 0
 
@@ -69,7 +70,7 @@ final class HTTP2Connection {
             if client.inbound.isEmpty {
                 guard client.readMore() else { break }
             }
-            guard receive() else { return }
+            guard receive() else { break }
         }
         if client.phase == .open { watch() }
     }
@@ -92,9 +93,9 @@ final class HTTP2Connection {
             shutOut()
             return false
         case .failed:
+            // It has said so itself, by a GOAWAY.
             client.penalise(.malformed)
-            client.inbound.removeAll()
-            leave(.badRequest)
+            part(.badRequest)
             return false
         }
     }
@@ -105,10 +106,10 @@ final class HTTP2Connection {
         case .request(let slot, let range, let ends, let isTunnel):
             let stream = open(slot)
             session.withHeads { stream.decide($0.extracting(range), ends: ends, isTunnel: isTunnel) }
-        case .refused(let slot, let refusal, let ends):
+        case .refused(let slot, let refusal, let method, let ends):
             let stream = open(slot)
             if ends { stream.inputDidEnd() }
-            stream.refuse(GatewayFailure(refusal), method: .other)
+            stream.refuse(GatewayFailure(refusal), method: method)
         case .data(let slot, let range):
             guard let stream = stream(slot), !stream.isFinished else { return session.consumed(slot, range.count) }
             heldInput += range.count
@@ -198,12 +199,18 @@ final class HTTP2Connection {
         guard !client.stream.isBlocked else { return }
         var nothing = ByteBuffer()
         var outcome = WriteOutcome.sent
-        repeat {
+        while outcome == .sent && session.wantsToSend {
+            let before = client.stream.bytesWritten
             guard emit(nil, &nothing) else { return client.lost() }
             outcome = client.pushGathered()
-        } while outcome == .sent && session.wantsToSend
+            if client.stream.bytesWritten == before { break }
+        }
         if outcome == .failed { return client.lost() }
         while let event = session.takeEvent() { noteSent(event) }
+        while refusedStreams != session.refusedStreams {
+            refusedStreams += 1
+            worker.refuse(.http2Streams, client.peer.address)
+        }
         settle()
         let submitters = self.submitters
         self.submitters.removeAll(keepingCapacity: true)
@@ -326,6 +333,10 @@ final class HTTP2Connection {
     /// Says which stream was the last, and closes once that is sent.
     func leave(_ reason: RefusalReason?) {
         session.goAway(reason == .headersTimeout ? .enhanceYourCalm : .noError)
+        part(reason)
+    }
+
+    private func part(_ reason: RefusalReason?) {
         endExchanges(sparing: false)
         var nothing = ByteBuffer()
         if client.stream.isBlocked || !emit(nil, &nothing) { return client.close(reason) }

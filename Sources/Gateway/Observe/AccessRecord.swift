@@ -147,6 +147,7 @@ extension Exchange {
         worker.log.field("bytes_in", tunnel.bytesIn)
         worker.log.field("bytes_out", tunnel.bytesOut)
         worker.log.field("ms", microseconds: Int64(worker.loop.nowUs &- tunnel.openedUs))
+        worker.log.field("protocol", protocolLabel)
         worker.log.field("reason", reason)
         worker.log.endLog()
     }

@@ -84,6 +84,27 @@ def wait_for(condition, seconds: float = 5, what: str = "", every: float = 0.02)
         time.sleep(every)
 
 
+def flat(gw: "Gateway", allowed: int, work):
+    """Runs `work` and checks the process's growth at its highest. What `work` returned."""
+    top, stop = [0], threading.Event()
+    before = gw.rss()
+
+    def watch():
+        while not stop.wait(0.05):
+            top[0] = max(top[0], gw.rss())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        result = work()
+    finally:
+        stop.set()
+        watcher.join()
+    grown = max(top[0], gw.rss()) - before
+    assert grown < allowed, f"grew by {grown / (1 << 20):.1f} MiB"
+    return result
+
+
 class Gateway:
     """One `zlh-edge run`. Forty IDE routes point to loopback addresses of their own, where `upstream()` puts a
     container when a test wants one; nobody listens there before."""

@@ -27,7 +27,14 @@ extension HTTP2Session {
     func noteHeadEnds(_ slot: Int, _ id: Int32, _ isLast: Bool) {
         guard block.slot == slot, isOpen(slot) else { return }
         if block.kind == .trailers {
-            if block.isOverflowing { resetsDue.append(id) } else if isLast { noteEnd(slot) }
+            if block.refusal != nil {
+                resetsDue.append((id, .protocolError))
+            } else if block.isOverflowing {
+                largeTrailers &+= 1
+                resetsDue.append((id, .enhanceYourCalm))
+            } else if isLast {
+                noteEnd(slot)
+            }
             block.end()
             return
         }

@@ -73,9 +73,9 @@ extension HTTP2Session {
         } else if result < 0 {
             terminate(Self.code(of: result))
         }
-        while let id = resetsDue.popLast() {
+        while let (id, code) = resetsDue.popLast() {
             unsafe _ = nghttp2_submit_rst_stream(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, HTTP2Error.enhanceYourCalm.rawValue)
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
         }
         // Whether nghttp2 gave the connection up shows in the GOAWAY that it queues, and nowhere else.
         if unsafe !isTerminated && nghttp2_session_get_outbound_queue_size(session) > queued { collectFrames() }

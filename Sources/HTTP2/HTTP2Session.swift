@@ -29,7 +29,7 @@ public final class HTTP2Session {
     /// DATA of refused requests, to be credited to the connection.
     var discarded = 0
     /// Streams to reset when nghttp2 has returned.
-    var resetsDue: [Int32] = []
+    var resetsDue: [(id: Int32, code: HTTP2Error)] = []
     var hasFarTooManyFields = false
 
     // Streams.
@@ -88,6 +88,9 @@ public final class HTTP2Session {
 
     /// Requests over `HTTP2Settings.streams` so far, which were refused.
     public internal(set) var refusedStreams = 0
+
+    /// Requests so far that were reset for the size of their trailers.
+    public internal(set) var largeTrailers = 0
 
     /// Streams that the caller knows of and whose `.closed` it did not take.
     public var openStreams: Int { slots.count - freeSlots.count }

@@ -114,7 +114,6 @@ struct HeadBlock: ~Copyable {
     /// Takes note of a field that nghttp2 finds malformed and would pass over; false as in `add`.
     mutating func addInvalid() -> Bool {
         fields &+= 1
-        if kind == .trailers { isOverflowing = true }
         refuse("malformed field")
         return fields <= HTTP2Settings.farTooManyFields
     }

@@ -33,7 +33,8 @@ final class HTTP2Connection {
     private var headSinceMs: UInt64?
     private var isGoingAway = false
     private(set) var isShutOut = false
-    private var refusedStreams = 0
+    /// Refusals of the session's that were counted.
+    private var counted = (streams: 0, trailers: 0)
     /// Request bytes that no container has taken.
     private(set) var heldInput = 0
 
@@ -207,10 +208,7 @@ final class HTTP2Connection {
         }
         if outcome == .failed { return client.lost() }
         while let event = session.takeEvent() { noteSent(event) }
-        while refusedStreams != session.refusedStreams {
-            refusedStreams += 1
-            worker.refuse(.http2Streams, client.peer.address)
-        }
+        countRefusals()
         settle()
         let submitters = self.submitters
         self.submitters.removeAll(keepingCapacity: true)
@@ -219,6 +217,18 @@ final class HTTP2Connection {
             return client.closePolitely(nil)
         }
         watch()
+    }
+
+    /// Limits that the session enforces by itself.
+    private func countRefusals() {
+        while counted.streams != session.refusedStreams {
+            counted.streams += 1
+            worker.refuse(.http2Streams, client.peer.address)
+        }
+        while counted.trailers != session.largeTrailers {
+            counted.trailers += 1
+            worker.refuse(.framingTrailers, client.peer.address)
+        }
     }
 
     private func noteSent(_ event: HTTP2Event) {

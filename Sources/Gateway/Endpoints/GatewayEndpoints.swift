@@ -26,6 +26,8 @@ extension Exchange {
             }
         }
         if HTTPSpan.equal(path, "/.zlh/session") {
+            // A 200 would open a WebSocket (RFC 8441 section 5).
+            if facts.isUpgrade && client.httpProtocol == .h2 { throw .notFound }
             guard head.method == .get || head.method == .head else { throw .methodNotAllowed(allow: "GET, HEAD") }
             guard let session = currentSession(bytes, fields) else { throw .unauthorized(.none) }
             try checkSite(head, bytes, fields, usesHeaderToken: false, hasSessionCookie: true)

@@ -123,6 +123,10 @@ extension Exchange {
                     into: &client.staged)
                 return .final(head)
             }
+            // Over HTTP/2 a 2xx would tell the client that it has its WebSocket (RFC 8441 section 5).
+            if isUpgrade && client.httpProtocol == .h2 && head.status < 300 {
+                throw .badGateway("It did not switch to WebSocket.")
+            }
             // A WebSocket that is refused, or a body that still comes up while the answer goes down, ends the connection.
             if isUpgrade || !body.isComplete { client.closesAfterAnswer = true }
             let coding = takeCoding(head, bytes)

@@ -24,14 +24,14 @@ extension HTTP2Session {
         }
         guard result == 0 else { return false }
         slots[slot].isAnswered = true
-        if ends { slots[slot].isEnded = true }
+        slots[slot].hasBody = !ends
         return true
     }
 
     /// Submits fields, `Name: value` and CRLF each, that end the answer behind all the body that was made available.
     /// False when one is malformed or the answer has ended.
     public func submitTrailers(_ slot: Int, _ lines: borrowing Span<UInt8>) -> Bool {
-        guard isServed(slot), slots[slot].isAnswered, !slots[slot].isEnded, slots[slot].trailers == nil,
+        guard isServed(slot), slots[slot].hasBody, slots[slot].trailers == nil,
             answer.readTrailers(lines)
         else { return false }
         if !answer.isEmpty { slots[slot].trailers = lines.copied() }
@@ -43,7 +43,7 @@ extension HTTP2Session {
     /// Says that `count` bytes of the answer's body are there in all, not counting those in pieces already collected;
     /// `ends`: they are the last.
     public func setAvailable(_ slot: Int, _ count: Int, ends: Bool) {
-        guard isServed(slot), slots[slot].isAnswered, !slots[slot].isEnded else { return }
+        guard isServed(slot), slots[slot].hasBody else { return }
         slots[slot].available = max(count, 0)
         if ends { slots[slot].endsThere = true }
         if count > 0 || slots[slot].endsThere { resume(slot) }

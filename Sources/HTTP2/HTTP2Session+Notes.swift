@@ -65,6 +65,7 @@ extension HTTP2Session {
             return
         }
         slots[slot].owed &+= count
+        owed &+= count
         let start = inputPosition &+ place
         events.append(.data(slot: slot, start..<start &+ count))
     }
@@ -95,6 +96,11 @@ extension HTTP2Session {
         if let slot, isOpen(slot) { slots[slot].priority = priority } else { keepEarly(id, priority) }
     }
 
+    /// A frame with END_STREAM was collected.
+    func noteEndSent(_ slot: Int) {
+        if isOpen(slot) { slots[slot].isEnded = true }
+    }
+
     func noteResetSent(_ code: UInt32) {
         frameGuard.sentReset()
         if code == HTTP2Error.refusedStream.rawValue { refusedStreams &+= 1 }
@@ -116,7 +122,7 @@ extension HTTP2Session {
         slots[slot].available &-= count
         var flags = count > 0 ? NGHTTP2_DATA_FLAG_NO_COPY.rawValue : 0
         if slots[slot].available == 0, slots[slot].endsThere {
-            slots[slot].isEnded = true
+            slots[slot].hasBody = false
             flags |= NGHTTP2_DATA_FLAG_EOF.rawValue
             if slots[slot].trailers != nil {
                 flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue

@@ -65,7 +65,7 @@ extension HTTP2Session {
         inputStart = 0
         inputCount = 0
         if discarded > 0 {
-            unsafe _ = nghttp2_session_consume_connection(session, discarded)
+            credit(discarded)
             discarded = 0
         }
         if hasFarTooManyFields {
@@ -78,8 +78,15 @@ extension HTTP2Session {
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, code.rawValue)
         }
         // Whether nghttp2 gave the connection up shows in the GOAWAY that it queues, and nowhere else.
-        if unsafe !isTerminated && nghttp2_session_get_outbound_queue_size(session) > queued { collectFrames() }
+        if unsafe !isTerminated && nghttp2_session_get_outbound_queue_size(session) > queued {
+            collectFrames()
+            // A client that asks for answers and reads none: the connection would keep them all.
+            if framesWaiting > Self.framesWaitingLimit, !isTerminated { terminate(.enhanceYourCalm) }
+        }
     }
+
+    /// As many as nghttp2 would keep itself.
+    private static var framesWaitingLimit: Int { 1000 }
 
     /// What to tell the client when nghttp2 cannot go on.
     private static func code(of result: Int) -> HTTP2Error {

@@ -6,15 +6,10 @@ extension HTTP2Session {
     /// takes now. The streams' turn is by their urgency. May record events: a stream closes when its last frame is
     /// collected.
     ///
-    /// Take all pieces before the next call: that forgets the output.
-    public func collect(limit: Int) {
-        if piecesTaken == pieces.count {
-            pieces.removeAll(keepingCapacity: true)
-            piecesTaken = 0
-            if output.capacity > 16_384 { output = ByteBuffer() } else { output.removeAll() }
-        }
-        collect(limit)
-    }
+    /// Take the pieces before the events: once a `.closed` was taken its slot may stand for another stream, while a
+    /// piece wants bytes of the old one. When all pieces were taken the next call, of this or of `receive`, forgets
+    /// the output; those that are left come before the new ones.
+    public func collect(limit: Int) { collect(limit) }
 
     /// The next piece to send, nil when all were taken.
     public func takePiece() -> HTTP2Piece? {
@@ -24,7 +19,8 @@ extension HTTP2Session {
         return piece
     }
 
-    /// Lends the bytes that `.frames` pieces point into; valid until the next `collect`.
+    /// Lends the bytes that `.frames` pieces point into, while a piece is left and until the next call of `collect` or
+    /// `receive`.
     public func withOutput<R: ~Copyable, E: Error>(
         _ body: (borrowing Span<UInt8>) throws(E) -> R
     ) throws(E) -> R {
@@ -49,6 +45,12 @@ extension HTTP2Session {
     func collectFrames() { collect(0) }
 
     private func collect(_ limit: Int) {
+        if piecesTaken == pieces.count {
+            pieces.removeAll(keepingCapacity: true)
+            piecesTaken = 0
+            framesWaiting = 0
+            if output.capacity > 16_384 { output = ByteBuffer() } else { output.removeAll() }
+        }
         collected = 0
         collectLimit = limit
         while !isBroken {
@@ -70,6 +72,7 @@ extension HTTP2Session {
     private func append(_ frame: borrowing Span<UInt8>) {
         let start = output.count
         output.append(frame)
+        framesWaiting &+= 1
         // Only what was not taken may grow.
         if piecesTaken < pieces.count, case .frames(let before) = pieces[pieces.count - 1], before.upperBound == start {
             pieces[pieces.count - 1] = .frames(before.lowerBound..<output.count)

@@ -16,12 +16,21 @@ extension HTTP2Session {
         let count = min(count, slots[slot].owed)
         guard count > 0 else { return }
         slots[slot].owed &-= count
-        if slots[slot].isClosed {
-            unsafe _ = nghttp2_session_consume_connection(session, count)
-        } else {
-            unsafe _ = nghttp2_session_consume(session, slots[slot].id, count)
-            widen(slot, count)
-        }
+        owed &-= count
+        credit(count)
+        guard !slots[slot].isClosed else { return }
+        unsafe _ = nghttp2_session_consume_stream(session, slots[slot].id, count)
+        widen(slot, count)
+    }
+
+    /// Opens the connection's window again by bytes that left our memory, once they are as many as the client has left.
+    /// nghttp2's own rule, half of the whole window, would never be met while stalled streams hold more than that.
+    func credit(_ count: Int) {
+        credited &+= count
+        guard credited &* 2 >= settings.connectionWindow &- owed else { return }
+        unsafe _ = nghttp2_submit_window_update(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(clamping: credited))
+        credited = 0
     }
 
     /// Widens the receive window of a stream whose container keeps up: the window that all begin with would hold an
@@ -74,7 +83,8 @@ extension HTTP2Session {
     /// The end of a stream was told, or need not be.
     func free(_ slot: Int) {
         guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
-        if slots[slot].owed > 0 { unsafe _ = nghttp2_session_consume_connection(session, slots[slot].owed) }
+        owed &-= slots[slot].owed
+        credit(slots[slot].owed)
         widened &-= slots[slot].widened
         slots[slot] = StreamSlot()
         freeSlots.append(slot)

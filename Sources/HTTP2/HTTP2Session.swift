@@ -35,6 +35,9 @@ public final class HTTP2Session {
     // Streams.
     var slots: [StreamSlot] = []
     var freeSlots: [Int] = []
+    /// Bytes of bodies that were handed out and not consumed, and those consumed that the client was not told of.
+    var owed = 0
+    var credited = 0
     /// By how much the receive windows of all open streams were widened.
     var widened = 0
     /// PRIORITY_UPDATEs that came before their request; a ring.
@@ -45,6 +48,8 @@ public final class HTTP2Session {
     var output = ByteBuffer()
     var pieces: [HTTP2Piece] = []
     var piecesTaken = 0
+    /// Frames in pieces that were not taken.
+    var framesWaiting = 0
     /// Bytes of DATA recorded by the running `collect`, and how many end it.
     var collected = 0
     var collectLimit = 0
@@ -92,7 +97,7 @@ public final class HTTP2Session {
     /// Requests so far that were reset for the size of their trailers.
     public internal(set) var largeTrailers = 0
 
-    /// Streams that the caller knows of and whose `.closed` it did not take.
+    /// Slots in use: streams whose `.closed` was not taken, and those whose head is still arriving.
     public var openStreams: Int { slots.count - freeSlots.count }
 
     /// Tells the client that the connection will end, and still takes requests (RFC 9113 section 6.8). Follow it with

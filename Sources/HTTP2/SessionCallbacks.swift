@@ -96,9 +96,16 @@ enum SessionCallbacks {
         return 0
     }
 
-    private static let frameSent: nghttp2_on_frame_send_callback = { _, frame, user in
+    private static let frameSent: nghttp2_on_frame_send_callback = { session, frame, user in
         guard let owner = unsafe owner(user), let frame = unsafe frame else { return 0 }
-        switch UInt32(unsafe frame.pointee.hd.type) {
+        let header = unsafe frame.pointee.hd
+        switch UInt32(header.type) {
+        case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue:
+            if header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0,
+                let slot = unsafe slot(session, header.stream_id)
+            {
+                owner.noteEndSent(slot)
+            }
         case NGHTTP2_RST_STREAM.rawValue: owner.noteResetSent(unsafe frame.pointee.rst_stream.error_code)
         case NGHTTP2_GOAWAY.rawValue: owner.noteGoAwaySent(unsafe frame.pointee.goaway.error_code)
         default: break

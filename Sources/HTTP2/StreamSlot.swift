@@ -10,7 +10,9 @@ struct StreamSlot {
     var discardsBody = false
     /// A final answer's head was submitted.
     var isAnswered = false
-    /// END_STREAM was sent or is in a frame that was collected.
+    /// The answer has, or had, a body to give to nghttp2.
+    var hasBody = false
+    /// END_STREAM is in a frame that was collected.
     var isEnded = false
     /// Bytes of the answer's body that may be taken, and whether they are the last.
     var available = 0

@@ -300,7 +300,8 @@ def test_a_length_that_does_not_match(gw, declared, sent):
             stream.send(b"x" * sent, end=True)
         except Reset as reset:
             status = 400 if reset.code == 1 else reset.code
-        assert (status or status_of(stream.answer)) == 400
+        # A request whose length is 0 is whole at once: its answer may be faster than the byte too much.
+        assert (status or status_of(stream.answer)) in ((200, 400) if declared == 0 else (400,))
         assert connection.request(cookie=cookie).status == 200
     wait_for(lambda: len(open_connections(upstream)) <= 1, 3)
     assert not [r for r in upstream.requests if r.method == "POST" and len(r.body) == declared and declared]
@@ -454,7 +455,7 @@ def test_streams_beyond_the_limit_are_refused(make_gateway):
 
     upstream, cookie = behind(gw, held)
     was = gw.refused("http2.streams")
-    with Frames(gw, upstream.vmid) as client:
+    with Frames(gw, upstream.vmid, acknowledges=False) as client:  # so it cannot have known of the limit
         client.raw(b"".join(client.request(n, cookie=cookie) for n in range(1, 41, 2)))
         client.pump_until(lambda: len(client.resets) >= 10)
         assert set(client.resets.values()) == {REFUSED_STREAM} and set(client.resets) == set(range(21, 41, 2))
@@ -466,6 +467,12 @@ def test_streams_beyond_the_limit_are_refused(make_gateway):
         client.pump_until(lambda: client.status(41) == 200)
     assert len(upstream.requests) == 11
     wait_for(lambda: gw.refused("http2.streams") >= was + 10)
+    go.clear()
+    with Frames(gw, upstream.vmid) as client:  # and this one knew
+        client.raw(b"".join(client.request(n, cookie=cookie) for n in range(1, 41, 2)))
+        client.pump_until(lambda: client.goaways or client.eof or len(client.resets) >= 10)
+    go.set()
+    wait_for(lambda: len(upstream.requests) <= 21)
 
 
 def test_250_at_once(gw):

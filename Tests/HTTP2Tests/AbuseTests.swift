@@ -54,6 +54,29 @@ import Testing
         #expect(server.last != .abuse && server.last != .failed, "\(name)")
     }
 
+    /// What is read does not count.
+    @Test func readsAll() throws {
+        let server = try Server.greeted()
+        for ping in 0..<3000 {
+            server.receive(.ping(), nowMs: UInt64(ping) * 1000)
+            #expect(server.send().count == 1)
+        }
+        #expect(server.last == .taken(17))
+    }
+
+    /// Slow enough not to be abuse, but nothing of what it makes us say is read.
+    @Test func readsNothing() throws {
+        let server = try Server.greeted()
+        var pings = 0
+        while server.last != .failed, pings < 5000 {
+            server.receive(.ping(), nowMs: UInt64(pings) * 1000)
+            pings += 1
+        }
+        #expect(pings == 1001)
+        #expect(server.send().last?.type == 7)
+        #expect(server.session.isFinished)
+    }
+
     @Test func tellsTheClient() throws {
         let server = try Server.greeted(Self.settings)
         server.receive(.get(1), .get(3))

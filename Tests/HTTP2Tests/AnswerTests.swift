@@ -71,6 +71,20 @@ import Testing
         #expect(!server.session.wantsToSend)
     }
 
+    /// The largest head that a container may send.
+    @Test func largeHead() throws {
+        let server = try asked()
+        let line = "X-Field: " + String(repeating: "~", count: 900) + "\r\n"
+        let head = "HTTP/1.1 200 OK\r\n" + String(repeating: line, count: 71) + "\r\n"
+        #expect(head.utf8.count < 65_536)
+        #expect(server.head(0, head, ends: true))
+        let frames = server.send()
+        #expect(frames.map(\.type).first == 1)
+        #expect(frames.map(\.type).dropFirst().allSatisfy { $0 == 9 })
+        #expect(server.inflater.fields(frames.flatMap(\.payload)).count == 72)
+        #expect(server.log == ["closed 0 0"])
+    }
+
     @Test func waitsForMore() throws {
         let server = try asked()
         #expect(server.head(0, "HTTP/1.1 200 OK\r\n\r\n"))
@@ -146,6 +160,7 @@ import Testing
     @Test func earlyAnswer() throws {
         let server = try asked(.post(1))
         #expect(server.head(0, "HTTP/1.1 413 x\r\n\r\n", ends: true))
+        #expect(!server.session.hasSentEnd(0))
         #expect(server.send().map(\.endsStream) == [true])
         #expect(server.session.hasSentEnd(0))
         #expect(server.log.isEmpty)

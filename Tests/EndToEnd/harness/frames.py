@@ -1,5 +1,6 @@
 """HTTP/2 frames one by one, for clients that keep to no rule. Nothing of what comes is acknowledged but SETTINGS."""
 
+import contextlib
 import struct
 
 import hpack
@@ -54,11 +55,12 @@ def literal(name: bytes, value: bytes, indexed: bool = False) -> bytes:
 
 
 class Frames(Wire):
-    """A connection that has sent its preface and these settings, and reads what comes without a word to it."""
+    """A connection that has exchanged prefaces with these settings, and reads what comes without a word to it."""
 
-    def __init__(self, gateway, vmid: int | None = None, *, preface: bool = True,
+    def __init__(self, gateway, vmid: int | None = None, *, preface: bool = True, acknowledges: bool = True,
                  initial: tuple[tuple[int, int], ...] = (), **how):
         super().__init__(gateway, vmid, **how)
+        self.acknowledges = acknowledges
         self.decoder = hpack.Decoder(max_header_list_size=1 << 20)
         self.heads: dict[int, list[tuple[str, str]]] = {}
         self.bodies: dict[int, int] = {}
@@ -66,8 +68,9 @@ class Frames(Wire):
         self.ended: set[int] = set()
         self.pongs = 0
         self._block = b""
-        if preface:
+        if preface:  # and the acknowledgement of the gateway's settings, which must not come between what follows
             self.raw(PREFACE + settings(*initial))
+            self.pump_until(lambda: ("SETTINGS", 0) in [frame[:2] for frame in self.frames])
 
     def _digest_frames(self, frames: list[bytes]):
         for data in frames:
@@ -81,7 +84,7 @@ class Frames(Wire):
                 self.bodies[number] = self.bodies.get(number, 0) + len(data) - 9
             elif kind == RST_STREAM:
                 self.resets[number] = int.from_bytes(data[9:13], "big")
-            elif kind == SETTINGS and not flags & ACK:
+            elif kind == SETTINGS and not flags & ACK and self.acknowledges:
                 self._out += frame(SETTINGS, flags=ACK)
             elif kind == PING and flags & ACK:
                 self.pongs += 1
@@ -103,10 +106,23 @@ class Frames(Wire):
         """The HEADERS frame of a request."""
         return frame(HEADERS, number, self.block(target, **how), END_HEADERS | (END_STREAM if end else 0))
 
-    def flood(self, data: bytes, times: int, batch: int = 100) -> bool:
+    @property
+    def sent_away(self) -> bool:
+        return bool(self.goaways) or self.eof
+
+    def pour(self, data: bytes) -> bool:
+        """Sends without waiting for anybody to take it. Whether to go on."""
+        self._out += data
+        self.poll()
+        if len(self._out) > 1 << 20:
+            self.pump_until(lambda: self.sent_away or len(self._out) < 1 << 20)
+        return not self.sent_away
+
+    def flood(self, data: bytes, times: int, batch: int = 100, patience: float = 3) -> bool:
         """Sends `data` over and over while reading. Whether the gateway put an end to it."""
         for _ in range(0, times, batch):
-            self.raw(data * batch)
-            if self.goaways or self.eof:
+            if not self.pour(data * batch):
                 return True
-        return False
+        with contextlib.suppress(AssertionError):
+            self.pump_until(lambda: self.sent_away, patience)
+        return self.sent_away

@@ -307,6 +307,14 @@ class Wire:
                 self._wait(deadline)
             self._push()
 
+    def poll(self):
+        """Sends and digests what it can at once."""
+        self._push()
+        while not self.eof and self._pull():
+            pass
+        self._push()
+        return self
+
     def pump(self, seconds: float | None = None) -> bool:
         """Waits for more and digests it. False at the end of the connection, TimeoutError when nothing comes."""
         deadline = time.monotonic() + (self.patience if seconds is None else seconds)

@@ -24,7 +24,7 @@ struct Ledger {
                 begin(slot, ends)
                 let bytes = session.withHeads { $0.extracting(head).copied() }
                 judge(bytes, ends, isTunnel)
-            case .refused(let slot, _, let ends): begin(slot, ends)
+            case .refused(let slot, _, _, let ends): begin(slot, ends)
             case .data(let slot, let range):
                 precondition(open[slot]?.ended == false && !range.isEmpty && range.upperBound <= count)
             case .ended(let slot):

@@ -63,7 +63,11 @@ let package = Package(
 
         // What the program does.
         library(
-            "Gateway", ["HTTP2", "Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"],
+            "Gateway",
+            [
+                "Compression", "HTTP2", "Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport",
+                "Wire",
+            ],
             settings: dataPath),
         library(
             "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"], settings: dataPath),

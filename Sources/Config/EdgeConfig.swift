@@ -85,7 +85,7 @@ public struct EdgeConfig: Sendable, Equatable {
         public var launch = Launch()
         /// Sessions.
         public var session = Session()
-        /// Whether answers are compressed for clients.
+        /// Whether answers are compressed for clients that take gzip, where that is safe and gains something.
         public var compression = true
 
         /// The defaults.

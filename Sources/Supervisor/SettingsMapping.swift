@@ -15,7 +15,8 @@ extension EdgeConfig {
         }
         return GatewaySettings(
             domain: hosts, domainText: domain.lowercased(), loginURL: ide.loginURL, session: sessionLimits,
-            limits: limits, sendsHSTS: sendsHSTS, logsAccess: log.access, trustedProxies: trustedProxies)
+            limits: limits, sendsHSTS: sendsHSTS, compresses: ide.compression, logsAccess: log.access,
+            trustedProxies: trustedProxies)
     }
 
     var minecraftSettings: MinecraftSettings {

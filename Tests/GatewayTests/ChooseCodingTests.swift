@@ -12,13 +12,13 @@ import Wire
 
     private func coding(
         _ asked: [String], _ answer: [String], to line: String = "GET /a HTTP/1.1", status: String = "200 OK",
-        usesHeaderToken: Bool = false, enabled: Bool = true
+        usesHeaderToken: Bool = false
     ) throws -> Coding {
         let asked = request(line, asked)
         let facts = try withRequest(asked) { CodingFacts($0, $1, $2, usesHeaderToken: usesHeaderToken) }
         let method: Method = line.hasPrefix("HEAD") ? .head : .get
         return try withAnswer(wire(["HTTP/1.1 \(status)"] + answer), to: method) {
-            chooseCoding($0, $1, $2, request: facts, enabled: enabled)
+            chooseCoding($0, $1, $2, request: facts)
         }
     }
 
@@ -26,8 +26,6 @@ import Wire
     @Test func theGain() throws {
         #expect(try coding(Self.own, Self.script) == .gzip)
         #expect(try coding(Self.own, Self.page) == .gzip)
-        #expect(try coding(Self.own, Self.script, enabled: false) == .identity)
-        #expect(try coding(Self.own, Self.page, enabled: false) == .identity)
     }
 
     /// Fields of an answer to a request that takes gzip.

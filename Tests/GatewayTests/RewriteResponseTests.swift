@@ -6,7 +6,8 @@ import Wire
 /// What the browser is sent of a container's answer, to the byte.
 @Suite struct RewriteResponseTests {
     private func rewritten(
-        _ bytes: [UInt8], framing: AnswerFraming = .length, connection: StaticString? = nil, hsts: Bool = true,
+        _ bytes: [UInt8], framing: AnswerFraming = .length, coding: Coding = .identity, connection: StaticString? = nil,
+        hsts: Bool = true,
         keepsLength: Bool = true, keepsTrailerField: Bool = false
     ) throws -> [String] {
         var out = ByteBuffer()
@@ -14,8 +15,8 @@ import Wire
             try rewriteResponse(
                 head, bytes, fields,
                 AnswerFacts(
-                    id: requestID, framing: framing, connection: connection, sendsHSTS: hsts, keepsLength: keepsLength,
-                    keepsTrailerField: keepsTrailerField), into: &out)
+                    id: requestID, framing: framing, coding: coding, connection: connection, sendsHSTS: hsts,
+                    keepsLength: keepsLength, keepsTrailerField: keepsTrailerField), into: &out)
         }
         return lines(out)
     }
@@ -91,6 +92,41 @@ import Wire
         #expect(
             try rewritten(trailers, framing: .chunked, keepsLength: false, keepsTrailerField: true)
                 == ["HTTP/1.1 200 OK", "Trailer: X", "Transfer-Encoding: chunked"] + Self.ours)
+    }
+
+    /// Fields received, and what a coding makes of them.
+    @Test(
+        arguments: [
+            (.gzip, ["A: 1", "Content-Length: 5000"], ["A: 1", "Content-Encoding: gzip", "Vary: Accept-Encoding"]),
+            (
+                .gzip,
+                ["Content-Length: 5000", "Accept-Ranges: bytes", "Content-Encoding: identity", "Vary: Cookie", "A: 1"],
+                ["Vary: Cookie", "A: 1", "Content-Encoding: gzip", "Vary: Accept-Encoding"]
+            ),
+            (.gzip, ["Vary: Cookie, ACCEPT-encoding"], ["Vary: Cookie, ACCEPT-encoding", "Content-Encoding: gzip"]),
+            (.gzip, ["Vary: *"], ["Vary: *", "Content-Encoding: gzip"]),
+            (
+                .gzip, ["B: 1", "ETag: \"a\"", "Vary: *", "etag: W/\"b\""],
+                ["B: 1", "ETag: W/\"a\"", "Vary: *", "ETag: W/\"b\"", "Content-Encoding: gzip"]
+            ),
+            // No tags: what a client would make of them is unknown.
+            (.gzip, ["ETag: a", "ETag:", "ETag: w/\"a\"", "Vary: *"], ["Vary: *", "Content-Encoding: gzip"]),
+            (.gzip, ["Connection: ETag", "ETag: \"a\"", "Vary: *"], ["Vary: *", "Content-Encoding: gzip"]),
+            (
+                .identityVaries, ["ETag: \"a\"", "Content-Length: 5000", "Accept-Ranges: bytes", "A: 1"],
+                ["ETag: \"a\"", "Content-Length: 5000", "Accept-Ranges: bytes", "A: 1", "Vary: Accept-Encoding"]
+            ),
+            (.identityVaries, ["Vary: Accept-Encoding"], ["Vary: Accept-Encoding"]),
+            (
+                .identity, ["ETag: \"a\"", "Accept-Ranges: bytes", "Content-Encoding: br", "Repr-Digest: x"],
+                ["ETag: \"a\"", "Accept-Ranges: bytes", "Content-Encoding: br", "Repr-Digest: x"]
+            ),
+        ] as [(Coding, [String], [String])])
+    func codings(coding: Coding, received: [String], sent: [String]) throws {
+        let head = wire(["HTTP/1.1 200 OK"] + received)
+        #expect(
+            try rewritten(head, framing: .frames, coding: coding, keepsLength: coding != .gzip)
+                == ["HTTP/1.1 200 OK"] + sent + Self.ours)
     }
 
     @Test func interimAnswers() throws {

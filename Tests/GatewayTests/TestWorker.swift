@@ -29,7 +29,8 @@ final class TestWorker {
             metrics: Metrics(loops: 1, log: log), log: log, connectionLimit: 100)
         let settings = GatewaySettings(
             domain: DevDomain("example.test", vmids: 1...1999)!, domainText: "example.test", loginURL: "",
-            session: SessionLimits(), limits: LimitSettings(), sendsHSTS: false, logsAccess: false, trustedProxies: [])
+            session: SessionLimits(), limits: LimitSettings(), sendsHSTS: false, compresses: true, logsAccess: false,
+            trustedProxies: [])
         worker = try Worker(
             index: 0, shared: shared,
             snapshot: GatewaySnapshot(

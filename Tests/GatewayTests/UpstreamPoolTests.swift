@@ -180,7 +180,7 @@ import Wire
         do {
             let made = try test.exchange()
             exchange = made
-            client = made.client
+            client = made.client.connection
             #expect(test.worker.clientCount == 1)
             #expect(test.worker.shared.openConnections == 1)
             made.client.close(nil)

@@ -21,9 +21,10 @@ extension Exchange {
                 guard passOn(upstream), !client.isBlocked else { continue }
                 if self.upstream !== upstream { return }
             }
-            budget -= 1
-            if budget == 0 {
-                flushAnswer()
+            // What is compressed takes ten times as long, and the loop has others to serve.
+            budget -= answer.isCompressed ? 8 : 1
+            if budget <= 0 {
+                pushAnswer()
                 worker.loop.runAgain(upstream)
                 return
             }
@@ -38,7 +39,13 @@ extension Exchange {
         }
     }
 
-    private func flushAnswer() {
+    /// The container pauses.
+    func flushAnswer() {
+        if answer.isCompressed, !flushCompressed() { return }
+        pushAnswer()
+    }
+
+    private func pushAnswer() {
         if client.isOpen, client.push() == .failed { client.lost() }
     }
 
@@ -122,14 +129,15 @@ extension Exchange {
             }
             // A WebSocket that is refused, or a body that still comes up while the answer goes down, ends the connection.
             if isUpgrade || !body.isComplete { client.closesAfterAnswer = true }
-            let framing = answerFraming(head)
+            let coding = takeCoding(head, bytes)
+            let framing = answerFraming(head, coding)
             if framing == .untilClose { client.closesAfterAnswer = true }
             answer.framing = framing
             client.staged.reserve(head.byteCount + 512, from: worker.blocks)
             try rewriteResponse(
                 head, bytes, worker.fields,
                 AnswerFacts(
-                    id: record.id, framing: framing, connection: connectionField,
+                    id: record.id, framing: framing, coding: coding, connection: connectionField,
                     sendsHSTS: worker.snapshot.settings.sendsHSTS,
                     keepsLength: framing == .length || keepsLengthWithoutBody(head),
                     keepsTrailerField: (framing == .chunked || framing == .frames) && wantsTrailers),
@@ -137,6 +145,7 @@ extension Exchange {
             return .final(head)
         } catch {
             client.staged.removeAll()
+            answer = Answer()
             return .failed(error)
         }
     }
@@ -156,12 +165,12 @@ extension Exchange {
         return .interim(bytes: head.byteCount)
     }
 
-    private func answerFraming(_ head: ResponseHead) -> AnswerFraming {
+    private func answerFraming(_ head: ResponseHead, _ coding: Coding) -> AnswerFraming {
         switch head.framing {
         case .none: .none
-        case .length: .length
+        case .length where coding != .gzip: .length
         case _ where client.httpProtocol == .h2: .frames
-        case .chunked, .untilClose: minorVersion == 0 ? .untilClose : .chunked
+        case .length, .chunked, .untilClose: minorVersion == 0 ? .untilClose : .chunked
         }
     }
 
@@ -248,6 +257,7 @@ extension Exchange {
 
     /// Passes on payload from the front of what the container sent; how much the client took, or -1 when it is lost.
     private func passPayload(_ upstream: UpstreamConnection, _ count: Int) -> Int {
+        if answer.isCompressed { return compressPayload(upstream, count) }
         let before = upstream.inbound.count
         let outcome =
             answer.framing == .chunked
@@ -264,6 +274,8 @@ extension Exchange {
         let limit = HeadLimits(
             bytes: worker.limits.framing.trailers, fields: worker.limits.upstream.fields, emptyLines: 0)
         let keeps = wantsTrailers && (answer.framing == .chunked || answer.framing == .frames)
+        // Behind the body goes nothing but trailers.
+        if keeps, answer.isCompressed, endCompressed() != .sent { return false }
         // HTTP/2 tells a head from trailers by which comes first.
         if keeps, answer.framing == .frames, client.push() == .failed {
             client.lost()
@@ -292,8 +304,11 @@ extension Exchange {
         if answer.framing == .chunked { client.staged.append("0\r\n") }
         for index in 0..<worker.fields.count {
             let field = worker.fields[index]
-            if field.name == .other || field.name == .etag {
-                client.staged.append(bytes, field.lineRange)
+            switch field.name {
+            case .other: client.staged.append(bytes, field.lineRange)
+            // They tell of the container's bytes.
+            case .etag, .digest: if !answer.isCompressed { client.staged.append(bytes, field.lineRange) }
+            default: break
             }
         }
         if answer.framing == .chunked { client.staged.append("\r\n") }
@@ -301,7 +316,7 @@ extension Exchange {
     }
 
     /// A piece of a body whose length is not known.
-    private func sendChunk(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
+    func sendChunk(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
         guard count > 0 else { return client.isBlocked ? .blocked : .sent }
         client.staged.reserve(count + 32, from: worker.blocks)
         client.staged.append(hex: UInt64(count))
@@ -323,6 +338,16 @@ extension Exchange {
 
     /// The answer is whole.
     private func answerEnded() {
+        if answer.isCompressed {
+            switch endCompressed() {
+            case .sent: break
+            case .failed: return
+            case .blocked:
+                // The container need not wait for a client that lags.
+                answer.isEnding = true
+                return releaseUpstream(reusable: body.isComplete)
+            }
+        }
         if answer.framing == .chunked && !answer.sentLastChunk { client.staged.append("0\r\n\r\n") }
         if client.finish() == .failed { return client.lost() }
         completed()
@@ -341,6 +366,7 @@ extension Exchange {
     /// The client took what waited: go on reading from the container.
     func clientDrained() {
         if phase == .tunnel { return pumpTunnelToClient() }
-        if upstream != nil { upstreamReadable() }
+        if upstream != nil { return upstreamReadable() }
+        if answer.isEnding { answerEnded() }
     }
 }

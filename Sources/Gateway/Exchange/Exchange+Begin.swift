@@ -40,6 +40,9 @@ extension Exchange {
                 hasSessionCookie: identity.hasSessionCookie)
             let route = try selectUpstream(for: identity.session, vmid: vmid, in: worker.snapshot.routes)
             self.route = route
+            if worker.snapshot.settings.compresses {
+                codingFacts = CodingFacts(head, bytes, fields, usesHeaderToken: identity.usesHeaderToken)
+            }
             if worker.shared.memoryPressure >= .noBodies, !body.isComplete { throw GatewayFailure.overloaded(.memory) }
             isUpgrade = facts.isUpgrade
             wantsTrailers =

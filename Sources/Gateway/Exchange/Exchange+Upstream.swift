@@ -109,9 +109,13 @@ extension Exchange {
         abandonsBody = true
     }
 
-    /// No answer in time.
+    /// No answer in time; or, during one, a flush is due.
     func answerTimedOut() {
-        if phase == .requesting { fail(.upstreamTimeout) }
+        switch phase {
+        case .requesting: fail(.upstreamTimeout)
+        case .answering: if answer.isCompressed { flushAnswer() }
+        default: break
+        }
     }
 
     /// The connection ended or broke before the answer was whole.
@@ -131,6 +135,7 @@ extension Exchange {
 
     /// Lets go of the container: its place, and the connection if it may serve again.
     func releaseUpstream(reusable: Bool) {
+        dropGzip()
         if let upstream {
             self.upstream = nil
             if record.upstreamUs == nil { record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs }

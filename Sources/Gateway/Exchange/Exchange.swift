@@ -1,3 +1,4 @@
+import Compression
 import Identity
 import Limits
 import Observe
@@ -40,6 +41,8 @@ final class Exchange {
     var method = Method.other
     var minorVersion: UInt8 = 1
     var facts: RequestFacts?
+    /// `nil` when nothing is to be compressed.
+    var codingFacts: CodingFacts?
     var body = RequestBody()
     /// The container stopped taking the body; the rest of it is read and dropped.
     var abandonsBody = false
@@ -68,6 +71,10 @@ final class Exchange {
 
     // The answer.
     var answer = Answer()
+    /// Compresses the answer; one of the worker's, given back by `dropGzip`.
+    var gzip: GzipStream?
+    /// What came out of it and is not with the client.
+    var compressed = ByteBuffer()
     /// What the container still has to say once the tunnel is being closed.
     var tunnel = TunnelState()
     var record = AccessRecord()
@@ -86,6 +93,13 @@ final class Exchange {
         var began = false
         /// The chunked coding has its end.
         var sentLastChunk = false
+        /// Its head says gzip.
+        var isCompressed = false
+        /// Bytes went into the gzip stream since its last flush.
+        var awaitsFlush = false
+        var flushedMs: UInt64 = 0
+        /// The container is done, and the client has yet to take the rest of what is compressed.
+        var isEnding = false
     }
 
     init(_ client: Downstream) {
@@ -100,7 +114,10 @@ final class Exchange {
     var awaitsBody: Bool { !body.isComplete }
 
     /// Bytes held for this exchange.
-    var heldBytes: Int { outgoing.count + form.count + (upstream?.heldBytes ?? 0) }
+    var heldBytes: Int {
+        outgoing.count + form.count + compressed.count + (gzip?.heldBytes ?? 0)
+            + (upstream?.heldBytes ?? 0)
+    }
 
     /// Whether the next thing to happen is the container's doing.
     var isWaitingForUpstream: Bool {
@@ -117,6 +134,7 @@ final class Exchange {
         method = .other
         minorVersion = 1
         facts = nil
+        codingFacts = nil
         body = RequestBody()
         abandonsBody = false
         isUpgrade = false
@@ -131,6 +149,11 @@ final class Exchange {
         retried = false
         isLaunch = false
         answer = Answer()
+        dropGzip()
+        if compressed.capacity > 0 {
+            compressed.removeAll()
+            compressed.recycle(into: worker.blocks)
+        }
     }
 
     // MARK: Ends

@@ -62,9 +62,9 @@ struct CodingFacts: Sendable {
 /// - Text (HTML, JSON and so on) may hold both. It is compressed only when the browser vouches that the request is the
 ///   site's own, and when it brings no query and no body that could be repeated.
 func chooseCoding(
-    _ head: ResponseHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, request: CodingFacts, enabled: Bool
+    _ head: ResponseHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, request: CodingFacts
 ) -> Coding {
-    guard enabled, request.reads, head.status == 200, isLong(head, bytes, fields), mayBeCoded(bytes, fields),
+    guard request.reads, head.status == 200, isLong(head, bytes, fields), mayBeCoded(bytes, fields),
         let field = fields.first(.contentType), !fields.repeats(.contentType)
     else { return .identity }
     switch ContentType(bytes.extracting(field.valueRange)) {

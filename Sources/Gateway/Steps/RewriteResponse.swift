@@ -11,6 +11,7 @@ enum AnswerFraming: Sendable {
 struct AnswerFacts {
     let id: RequestID
     let framing: AnswerFraming
+    let coding: Coding
     /// `nil` leaves the field out, as HTTP/1.1 keeps the connection by default.
     let connection: StaticString?
     let sendsHSTS: Bool
@@ -27,7 +28,12 @@ func rewriteResponse(
 ) throws(GatewayFailure) {
     appendStatusLine(head, bytes, into: &out)
     try appendAnswerFields(
-        bytes, fields, keepsLength: facts.keepsLength, keepsTrailerField: facts.keepsTrailerField, into: &out)
+        bytes, fields, coding: facts.coding, keepsLength: facts.keepsLength,
+        keepsTrailerField: facts.keepsTrailerField, into: &out)
+    if facts.coding == .gzip { out.append("Content-Encoding: gzip\r\n") }
+    if facts.coding != .identity, VaryHeader.lacksAcceptEncoding(bytes, fields) {
+        out.append("Vary: Accept-Encoding\r\n")
+    }
     if facts.framing == .chunked { out.append("Transfer-Encoding: chunked\r\n") }
     if let connection = facts.connection {
         out.append("Connection: ")
@@ -44,7 +50,7 @@ func rewriteInterim(
     into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     appendStatusLine(head, bytes, into: &out)
-    try appendAnswerFields(bytes, fields, keepsLength: false, keepsTrailerField: false, into: &out)
+    try appendAnswerFields(bytes, fields, coding: .identity, keepsLength: false, keepsTrailerField: false, into: &out)
     if head.status == 101 {
         out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
         appendGatewayFields(id, sendsHSTS: sendsHSTS, into: &out)
@@ -69,7 +75,7 @@ private func appendStatusLine(_ head: ResponseHead, _ bytes: borrowing Span<UInt
 }
 
 private func appendAnswerFields(
-    _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, keepsLength: Bool, keepsTrailerField: Bool,
+    _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, coding: Coding, keepsLength: Bool, keepsTrailerField: Bool,
     into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     let nominated: NominatedFields
@@ -104,6 +110,18 @@ private func appendAnswerFields(
             let mark = out.count
             out.append("Clear-Site-Data: ")
             if ClearSiteData.appendAllowed(bytes.extracting(field.valueRange), to: &out) {
+                out.append("\r\n")
+            } else {
+                out.dropLast(out.count - mark)
+            }
+        case .acceptRanges where coding == .gzip, .contentEncoding where coding == .gzip: keeps = false
+        case .etag where coding == .gzip:
+            keeps = false
+            if nominated.names(field, bytes, fields) { break }
+            kept.flush(bytes, into: &out)
+            let mark = out.count
+            out.append("ETag: ")
+            if EntityTag.appendWeak(bytes.extracting(field.valueRange), to: &out) {
                 out.append("\r\n")
             } else {
                 out.dropLast(out.count - mark)

@@ -92,7 +92,9 @@ final class UpstreamConnection: EventSource {
             if phase == .serving, !events.isDisjoint(with: [.error, .hangup]) { exchange?.upstreamHungUp() }
         case .idle:
             // Bytes that nobody asked for, or the end: either way it is of no more use. Writability says nothing.
-            if !events.isDisjoint(with: [.readable, .peerClosed, .error, .hangup]) { discardIdle() }
+            // What came in the turn of the last answer's end may have been read with it, on another's event.
+            let isOver = !events.isDisjoint(with: [.peerClosed, .error, .hangup])
+            if isOver || events.contains(.readable) && !stream.isQuiet { discardIdle() }
         case .closed: break
         }
     }

@@ -17,6 +17,8 @@ public struct GatewaySettings: Sendable {
     public var limits: LimitSettings
     /// Whether answers carry `Strict-Transport-Security`; a demo does not.
     public var sendsHSTS: Bool
+    /// Whether answers may be compressed for clients.
+    public var compresses: Bool
     /// Whether each request is logged.
     public var logsAccess: Bool
     /// Who must speak PROXY protocol, and nobody else may.
@@ -25,7 +27,7 @@ public struct GatewaySettings: Sendable {
     /// All settings by name.
     public init(
         domain: DevDomain, domainText: String, loginURL: String, session: SessionLimits, limits: LimitSettings,
-        sendsHSTS: Bool, logsAccess: Bool, trustedProxies: [CIDR]
+        sendsHSTS: Bool, compresses: Bool, logsAccess: Bool, trustedProxies: [CIDR]
     ) {
         self.domain = domain
         self.domainText = domainText
@@ -33,6 +35,7 @@ public struct GatewaySettings: Sendable {
         self.session = session
         self.limits = limits
         self.sendsHSTS = sendsHSTS
+        self.compresses = compresses
         self.logsAccess = logsAccess
         self.trustedProxies = trustedProxies
     }

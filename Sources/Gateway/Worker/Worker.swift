@@ -1,3 +1,4 @@
+import Compression
 import Limits
 import Observe
 public import Reactor
@@ -17,6 +18,7 @@ public final class Worker {
     let shared: GatewayShared
     let metrics: LoopMetrics
     let blocks = BlockPool()
+    let gzips = GzipPool(limit: GzipBounds.atWork, keeps: GzipBounds.atRest)
     /// The field table of whatever head is being looked at; what it holds ends with the event.
     private(set) var fields: HeadFields
     private(set) var snapshot: GatewaySnapshot
@@ -230,6 +232,7 @@ public final class Worker {
 
     /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
     private func shedLargest() {
+        gzips.trim()
         guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
         largest.abort(.memory)
     }

@@ -8,7 +8,6 @@ import pytest
 from harness import over_both
 from harness import upstreams as rogue
 from harness.gateway import FETCH, NAVIGATION, flat
-from harness.http2 import Reset
 from harness.raw import Closed
 from harness.upstreams import answer as reply
 from harness.upstreams import after_request, replies
@@ -301,7 +300,6 @@ def test_a_truncated_answer_stays_truncated(gw):
     machine = zlib.decompressobj(wbits=31)
     machine.decompress(closed.value.got)
     assert not machine.eof
-    assert isinstance(closed.value, Reset) or closed.value.got
 
 
 def test_a_large_answer_costs_no_memory(gw):

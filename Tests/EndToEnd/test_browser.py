@@ -400,7 +400,7 @@ def test_back_and_reload_on_a_launch_url(gw, context):
 
 
 def test_one_connection_for_many_hosts(gw, context):
-    """Chromium puts hosts of one certificate and address on one HTTP/2 connection: each request still stands for itself."""
+    """Chromium puts hosts of one certificate and address on one connection: each request still stands for itself."""
     one = site(gw, {"/": html("<b id=b>one</b>"), "/x": answer(b"one")})
     two = site(gw, {"/": html("<b id=b>two</b>"), "/x": answer(b"two")})
     for up, word in ((one, "one"), (two, "two"), (one, "one")):

@@ -22,11 +22,11 @@ extension HTTP2Session {
         widen(slot, count)
     }
 
-    /// Opens the connection's window again by bytes that left our memory, once they are as many as the client has left.
+    /// Opens the connection's window again by bytes that left our memory, once they are half of what the client has left.
     /// nghttp2's own rule, half of the whole window, would never be met while stalled streams hold more than that.
     func credit(_ count: Int) {
         credited &+= count
-        guard credited > 0, unsafe credited >= Int(nghttp2_session_get_local_window_size(session)) else { return }
+        guard credited > 0, unsafe credited &* 2 >= Int(nghttp2_session_get_local_window_size(session)) else { return }
         unsafe _ = nghttp2_submit_window_update(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(clamping: credited))
         credited = 0

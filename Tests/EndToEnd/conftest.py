@@ -75,7 +75,7 @@ def make_gateway(tmp_path, authority):
 
 @pytest.fixture(params=["http/1.1", "h2"], ids=["http1", "http2"])
 def http(request, monkeypatch) -> str:
-    """Runs the test over both protocols: `client()`, `request()` and what is made of them speak the one or the other."""
+    """Runs the test over both protocols: `client()`, `request()` and what is made of them speak one or the other."""
     monkeypatch.setattr(Gateway, "protocol", request.param)
     return request.param
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from harness.browser import CHROMIUM, chromium
+from harness.browser import CHROMIUM, Protocols, chromium, launched
 from harness.upstreams import Request, answer, echoes_bytes, pages, switching
 from harness.gateway import wait_for
 
@@ -23,6 +23,7 @@ def javascript(code: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def browser():
+    """Chromium with HTTP/2, as people have it; some tests run with one that has HTTP/1.1 only as well."""
     import os
 
     if not os.path.exists(CHROMIUM):
@@ -32,10 +33,20 @@ def browser():
 
 
 @pytest.fixture
-def context(browser):
+def context(browser, request):
+    if request.node.get_closest_marker("http1_too") and request.getfixturevalue("spoken") == "http/1.1":
+        old = launched(browser.browser_type, http2=False)
+        yield old.new_context(ignore_https_errors=True)
+        old.close()
+        return
     context = browser.new_context(ignore_https_errors=True)
     yield context
     context.close()
+
+
+@pytest.fixture(params=["h2", "http/1.1"])
+def spoken(request) -> str:
+    return request.param
 
 
 def url(gw, vmid: int, path: str = "/") -> str:
@@ -51,7 +62,8 @@ def site(gw, table: dict, vmid: int | None = None):
     return gw.upstream(pages(table), vmid)
 
 
-def test_launch_opens_the_page_and_keeps_the_session(gw, context):
+@pytest.mark.http1_too
+def test_launch_opens_the_page_and_keeps_the_session(gw, spoken, context):
     up = site(gw, {"/work": html("hello <b id=b>there</b>")})
     page = context.new_page()
     enter(gw, page, up.vmid, "/work")
@@ -106,7 +118,8 @@ def test_a_link_from_another_site_keeps_the_session(gw, context):
     assert page.text_content("#b") == "deep"
 
 
-def test_neighbours_cannot_reach_in(gw, context):
+@pytest.mark.http1_too
+def test_neighbours_cannot_reach_in(gw, spoken, context):
     """Another container is same-site, so Lax cookies travel: images, fetches, frames, forms and sockets must fail."""
     victim = site(gw, {"/": html("home"), "/x": answer(b"secret"), "/frame": html("framed")})
     evil = site(gw, {"/": html("evil")})
@@ -260,7 +273,8 @@ def test_sandboxed_frames_have_an_opaque_origin_and_no_way_in(gw, context):
     assert all(request.method != "POST" for request in up.requests)
 
 
-def test_event_source(gw, context):
+@pytest.mark.http1_too
+def test_event_source(gw, spoken, context):
     go = threading.Event()
 
     def script(connection):
@@ -283,7 +297,8 @@ def test_event_source(gw, context):
     page.wait_for_function("seen.join() == 'one,two'")
 
 
-def test_web_socket(gw, context):
+@pytest.mark.http1_too
+def test_web_socket(gw, spoken, context):
     def script(connection):
         while (request := connection.read()) is not None:
             if request.get("upgrade"):
@@ -297,15 +312,21 @@ def test_web_socket(gw, context):
             connection.send(html("ok"))
 
     up = gw.upstream(script)
+    since = len(gw.log)
     page = context.new_page()
+    protocols = Protocols(page)
     enter(gw, page, up.vmid)
+    assert protocols.of("/") == {spoken}
     assert page.evaluate("""() => new Promise((done, failed) => {
         const w = new WebSocket(location.origin.replace('https', 'wss') + '/ws');
         w.onopen = () => w.send('hi'); w.onmessage = e => done(e.data); w.onerror = () => failed('error'); })"""
                          ) == "hello"
+    opens = gw.wait_log(lambda e: e["event"] == "tunnel_open" and e["vmid"] == up.vmid, 3, since)
+    assert opens["protocol"] == spoken and opens["method"] == "GET"
 
 
-def test_logout_in_one_tab_ends_the_socket_of_another(gw, context):
+@pytest.mark.http1_too
+def test_logout_in_one_tab_ends_the_socket_of_another(gw, spoken, context):
     def script(connection):
         while (request := connection.read()) is not None:
             if request.get("upgrade"):
@@ -376,6 +397,22 @@ def test_back_and_reload_on_a_launch_url(gw, context):
     page.goto(target)
     page.goto(target)
     assert page.url == url(gw, up.vmid) and page.text_content("#b") == "in"
+
+
+def test_one_connection_for_many_hosts(gw, context):
+    """Chromium puts hosts of one certificate and address on one connection: each request still stands for itself."""
+    one = site(gw, {"/": html("<b id=b>one</b>"), "/x": answer(b"one")})
+    two = site(gw, {"/": html("<b id=b>two</b>"), "/x": answer(b"two")})
+    for up, word in ((one, "one"), (two, "two"), (one, "one")):
+        page = context.new_page()
+        protocols = Protocols(page)
+        enter(gw, page, up.vmid)
+        assert page.text_content("#b") == word
+        assert page.evaluate("Promise.all(Array.from({length: 50}, () => fetch('/x').then(r => r.text())))"
+                             ) == [word] * 50
+        assert protocols.of("/x") == {"h2"}
+    stranger = context.new_page()
+    assert stranger.goto(url(gw, gw.claim_vmid())).status == 401
 
 
 def test_requests_seen_are_typed(gw, context):

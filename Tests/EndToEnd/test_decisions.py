@@ -197,7 +197,8 @@ def test_host_decides_per_request_and_not_the_sni(gw, up, cookie):
 
 @over_both
 @pytest.mark.parametrize("fields", [
-    [("X", "y" * 33_000)], [(f"X-{n}", "y") for n in range(101)], [("X", "y" * 600)] * 60], ids=["bytes", "fields", "sum"])
+    [("X", "y" * 33_000)], [(f"X-{n}", "y") for n in range(101)], [("X", "y" * 600)] * 60,
+], ids=["bytes", "fields", "sum"])
 def test_too_many_headers_are_431(gw, http, fields):
     with gw.client(1101) as raw:
         answer = raw.request(headers=fields)

@@ -1,5 +1,5 @@
-"""CONTRACT §9: clients that misuse HTTP/2. Each ends in GOAWAY, in RST_STREAM or within a bound, while the process stays
-small and an honest client on another connection is served."""
+"""CONTRACT §9: clients that misuse HTTP/2. Each ends in GOAWAY, in RST_STREAM or within a bound, while the process
+stays small and an honest client on another connection is served."""
 
 import threading
 import time
@@ -329,9 +329,10 @@ def test_a_preface_that_never_ends(gw, honest, begin_with):
         assert time.monotonic() - begin < 6
 
 
-@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes(64), f.PREFACE + f.frame(f.PING, 0, bytes(8)),
-                                   f.PREFACE + f.frame(f.HEADERS, 1, b"\x82", 5)],
-                         ids=["HTTP/1.1", "zeros", "ping before settings", "headers before settings"])
+@pytest.mark.parametrize("first", [
+    b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", bytes(64), f.PREFACE + f.frame(f.PING, 0, bytes(8)),
+    f.PREFACE + f.frame(f.HEADERS, 1, b"\x82", 5),
+], ids=["HTTP/1.1", "zeros", "ping before settings", "headers before settings"])
 def test_a_wrong_preface(gw, honest, first):
     with Frames(gw, 1101, preface=False) as client:
         client.raw(first)
@@ -351,10 +352,7 @@ def test_a_compression_bomb(gw, honest, references):
     def work():
         with Frames(gw, 1101) as client:
             block = client.block() + bomb(1, 4000, references)
-            pieces = [block[at:at + 16384] for at in range(0, len(block), 16384)]
-            client.raw(b"".join(f.frame(f.HEADERS if n == 0 else f.CONTINUATION, 1, piece,
-                                        (f.END_STREAM if n == 0 else 0) | (f.END_HEADERS if n == len(pieces) - 1 else 0))
-                                for n, piece in enumerate(pieces)))
+            client.raw(f.head_block(1, block))
             client.pump_until(lambda: 1 in client.heads or client.resets or client.goaways or client.eof)
             if 1 in client.heads:
                 assert client.status(1) == 431
@@ -379,10 +377,7 @@ def test_cookie_crumbs_count_as_fields_and_bytes(gw, up, cookie, honest, count, 
         with Frames(gw, up.vmid) as client:
             crumbs = b"".join(f.literal(b"cookie", b"a=" + b"y" * size) for _ in range(count))
             block = client.block(cookie=cookie) + crumbs
-            client.raw(b"".join(f.frame(f.HEADERS if at == 0 else f.CONTINUATION, 1, block[at:at + 16384],
-                                        (f.END_STREAM if at == 0 else 0)
-                                        | (f.END_HEADERS if at + 16384 >= len(block) else 0))
-                                for at in range(0, len(block), 16384)))
+            client.raw(f.head_block(1, block))
             client.pump_until(lambda: client.status(1) or client.resets or client.goaways or client.eof)
             if count > 1000:
                 assert client.is_closed(5)
@@ -404,8 +399,8 @@ def test_a_table_size_that_jumps(gw, honest):
 
 
 @pytest.mark.parametrize("block", [
-    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x80", b"\xbf", b"\x40\x7f\xff\xff\xff\xff\x0f", b"\x3f\xff\xff\xff\x0f",
-    b"\x00\x85\xff\xff\xff\xff\xff\x01y", b"\x40\x01", b"\x82\x20"],
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x80", b"\xbf", b"\x40\x7f\xff\xff\xff\xff\x0f",
+    b"\x3f\xff\xff\xff\x0f", b"\x00\x85\xff\xff\xff\xff\xff\x01y", b"\x40\x01", b"\x82\x20"],
     ids=["huge index", "index 0", "beyond the table", "huge length", "huge table", "bad Huffman", "cut short",
          "late table size"])
 def test_bad_compression_ends_the_connection(gw, honest, block):

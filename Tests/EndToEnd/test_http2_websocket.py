@@ -342,7 +342,8 @@ def test_a_plain_connect_is_501(gw):
     [(":method", "CONNECT"), (":protocol", "websocket"), (":authority", "{host}")],
     [(":method", "CONNECT"), (":protocol", "websocket"), (":authority", "{host}"), (":scheme", "https")],
     [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":path", "/ws")],
-    [(":method", "POST"), (":protocol", "websocket"), (":authority", "{host}"), (":scheme", "https"), (":path", "/ws")],
+    [(":method", "POST"), (":protocol", "websocket"), (":authority", "{host}"), (":scheme", "https"),
+     (":path", "/ws")],
     [(":method", "CONNECT"), (":protocol", "websocket"), (":protocol", "websocket"), (":authority", "{host}"),
      (":scheme", "https"), (":path", "/ws")],
 ], ids=["no scheme and path", "no path", "no authority", "POST", "twice"])
@@ -456,6 +457,10 @@ def test_a_reset_before_the_answer_frees_the_container(gw):
 
 # --- ends that the gateway makes, several on one connection ---
 
+def revoke(gw, session: str):
+    gw.write_routes(lambda routes: routes.setdefault("revoked", []).append({"session": session}), wait=False)
+
+
 def test_revocation_closes_only_whom_it_means(gw):
     upstream, mallory = behind(gw)
     mallory = gw.launch(upstream.vmid, "mallory", sid="sid-h2-mallory")
@@ -465,7 +470,7 @@ def test_revocation_closes_only_whom_it_means(gw):
         connection.host = gw.host(other.vmid)
         spared = opened(connection, cookie=alice)
         begin = time.monotonic()
-        gw.write_routes(lambda routes: routes.setdefault("revoked", []).append({"session": "sid-h2-mallory"}), wait=False)
+        revoke(gw, "sid-h2-mallory")
         for tunnel in doomed:
             assert read_close(tunnel.timeout(3)) == 1008
         assert time.monotonic() - begin < 1.5
@@ -522,7 +527,7 @@ def test_a_close_comes_at_a_frame_boundary_of_its_own_tunnel(gw):
         tunnels = [opened(connection, cookie=cookie) for _ in range(3)]
         for tunnel in tunnels:
             tunnel.read_exactly(500)
-        gw.write_routes(lambda routes: routes.setdefault("revoked", []).append({"session": "sid-h2-boundary"}), wait=False)
+        revoke(gw, "sid-h2-boundary")
         go.set()
         for tunnel in tunnels:
             assert tunnel.read_exactly(504) == b"y" * 504

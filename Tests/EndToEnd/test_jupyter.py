@@ -14,7 +14,7 @@ import uuid
 import httpx
 import pytest
 
-from harness.browser import CHROMIUM, Console, chromium
+from harness.browser import CHROMIUM, Console, Protocols, chromium
 from harness.gateway import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -143,18 +143,23 @@ def test_a_kernel_computes(gw, client, lab):
     client.delete(f"/api/kernels/{kernel}")
 
 
-def test_lab_in_a_browser(gw, lab, tmp_path):
-    """Launch URL to a loaded workbench, a terminal that answers a typed command, no errors on the console."""
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_lab_in_a_browser(gw, lab, tmp_path, protocol):
+    """Launch URL to a loaded workbench, a terminal that answers a typed command, no errors on the console. Everything
+    of it, WebSockets too (RFC 8441), over the one protocol."""
     if not os.path.exists(CHROMIUM):
         pytest.skip("no chromium")
     vmid, root, _ = lab
-    with chromium() as browser:
+    since, made = len(gw.log), root / "from-browser.txt"
+    made.unlink(missing_ok=True)
+    with chromium(http2=protocol == "h2") as browser:
         context = browser.new_context(ignore_https_errors=True, viewport={"width": 1200, "height": 800})
         page = context.new_page()
-        console = Console(page, BENIGN)
+        console, protocols = Console(page, BENIGN), Protocols(page)
         sockets = []
         page.on("websocket", lambda socket: sockets.append(socket.url))
-        page.goto(gw.origin(vmid, port=True) + f"/.zlh/launch?token={gw.token(vmid)}&next=/lab")
+        workspace = f"/lab/workspaces/auto-t{protocol[0]}%3Freset"
+        page.goto(gw.origin(vmid, port=True) + f"/.zlh/launch?token={gw.token(vmid)}&next={workspace}")
         page.wait_for_selector("#jp-main-dock-panel", timeout=60_000)
         page.wait_for_selector(".jp-LauncherCard[data-category='Other']", timeout=30_000)
         page.click(".jp-LauncherCard[data-category='Other'] >> text=Terminal")
@@ -164,11 +169,45 @@ def test_lab_in_a_browser(gw, lab, tmp_path):
         page.click(".jp-Terminal .xterm-screen")
         page.keyboard.type("echo made-here > from-browser.txt")
         page.keyboard.press("Enter")
-        wait_for(lambda: (page.wait_for_timeout(100), (root / "from-browser.txt").exists())[1], 20)
+        wait_for(lambda: (page.wait_for_timeout(100), made.exists())[1], 20)
         page.wait_for_timeout(200)
-        assert (root / "from-browser.txt").read_text() == "made-here\n"
+        assert made.read_text() == "made-here\n"
         page.screenshot(path=tmp_path / "lab.png")
         assert not console.errors, console.errors
         mine = [failed for failed in console.failures if gw.host(vmid) in failed[0] and "ABORTED" not in failed[1]]
         assert not mine, mine
+        assert protocols.of("/lab") == protocols.of(".js") == {protocol}, protocols.by_url
+        assert len([url for url in protocols.by_url if ".js" in url]) > 3
+        terminal = [entry for entry in gw.log[since:] if entry["event"] == "tunnel_open"
+                    and entry["path"].startswith("/terminals/websocket/")]
+        assert terminal and {entry.get("protocol") for entry in terminal} == {protocol}, terminal
+        requests = [entry for entry in gw.log[since:] if entry["event"] == "access"]
+        assert {entry["protocol"] for entry in requests} == {protocol}
+        context.close()
+
+
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+def test_a_notebooks_kernel_in_a_browser(gw, lab, protocol):
+    """A new notebook, a cell that is run, and its result on the page: the kernel's WebSocket over either protocol."""
+    if not os.path.exists(CHROMIUM):
+        pytest.skip("no chromium")
+    vmid, _, _ = lab
+    since = len(gw.log)
+    with chromium(http2=protocol == "h2") as browser:
+        context = browser.new_context(ignore_https_errors=True, viewport={"width": 1200, "height": 800})
+        page = context.new_page()
+        protocols = Protocols(page)
+        workspace = f"/lab/workspaces/auto-n{protocol[0]}%3Freset"
+        page.goto(gw.origin(vmid, port=True) + f"/.zlh/launch?token={gw.token(vmid)}&next={workspace}")
+        page.wait_for_selector(".jp-LauncherCard[data-category='Notebook']", timeout=60_000)
+        page.click(".jp-LauncherCard[data-category='Notebook']")
+        page.wait_for_selector(".jp-Notebook .cm-content", timeout=30_000)
+        page.click(".jp-Notebook .cm-content")
+        page.keyboard.type("print(6 * 7, 'from the kernel')")
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_selector(".jp-OutputArea-output >> text=42 from the kernel", timeout=60_000)
+        assert protocols.of("/lab") == {protocol}
+        opens = [entry for entry in gw.log[since:] if entry["event"] == "tunnel_open" and "/channels" in entry["path"]]
+        assert opens and {entry.get("protocol") for entry in opens} == {protocol}, opens
+        assert {entry["method"] for entry in opens} == {"GET"}
         context.close()

@@ -8,19 +8,43 @@ from contextlib import contextmanager
 CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "/usr/bin/chromium")
 
 
+def launched(browser_type, http2: bool = True, **options):
+    """Chromium as people have it, or one that speaks HTTP/1.1 only."""
+    return browser_type.launch(
+        executable_path=CHROMIUM,
+        args=["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * 127.0.0.1",
+              "--ignore-certificate-errors", *([] if http2 else ["--disable-http2"])], **options)
+
+
 @contextmanager
-def chromium(**options):
+def chromium(http2: bool = True, **options):
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * 127.0.0.1",
-                  "--ignore-certificate-errors"], **options)
+        browser = launched(playwright.chromium, http2, **options)
         try:
             yield browser
         finally:
             browser.close()
+
+
+class Protocols:
+    """What each answer of a page came over, by its address, as Chromium itself says (CDP, `Response.protocol`)."""
+
+    def __init__(self, page):
+        self.by_url: dict[str, str] = {}
+        self.session = page.context.new_cdp_session(page)
+        self.session.send("Network.enable")
+        self.session.on("Network.responseReceived", self._note)
+
+    def _note(self, event):
+        answer = event["response"]
+        if answer["url"].startswith("https://") and not answer.get("fromDiskCache") \
+                and not answer.get("fromServiceWorker"):
+            self.by_url[answer["url"]] = answer.get("protocol", "")
+
+    def of(self, part: str) -> set[str]:
+        return {protocol for url, protocol in self.by_url.items() if part in url}
 
 
 class Console:

@@ -38,8 +38,16 @@ def priority_update(number: int, value: bytes = b"u=1") -> bytes:
     return frame(PRIORITY_UPDATE, 0, struct.pack("!I", number) + value)
 
 
+def head_block(number: int, block: bytes) -> bytes:
+    """A request's whole header block, in as many frames as it takes."""
+    pieces = [block[at:at + 16384] for at in range(0, len(block), 16384)]
+    return b"".join(frame(CONTINUATION if at else HEADERS, number, piece,
+                          (0 if at else END_STREAM) | (END_HEADERS if at == len(pieces) - 1 else 0))
+                    for at, piece in enumerate(pieces))
+
+
 def literal(name: bytes, value: bytes, indexed: bool = False) -> bytes:
-    """One field as HPACK writes it without its table, or with `indexed` so that it enters the table (RFC 7541 §6.2)."""
+    """A field as HPACK writes it without its table, or with `indexed` so that it enters the table (RFC 7541 §6.2)."""
     def length(size: int) -> bytes:
         if size < 127:
             return bytes([size])
@@ -97,7 +105,8 @@ class Frames(Wire):
     def block(self, target: str = "/", *, method: str = "GET", cookie: str | None = None, host: str | None = None,
               more: list[tuple[str, str]] = ()) -> bytes:
         """A request's header block, never touching the compression table."""
-        fields = [(":method", method), (":scheme", "https"), (":authority", host or self.host), (":path", target), *more]
+        fields = [(":method", method), (":scheme", "https"), (":authority", host or self.host), (":path", target)]
+        fields += more
         if cookie:
             fields.append(("cookie", f"__Host-zlh_s={cookie}"))
         return b"".join(literal(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields)

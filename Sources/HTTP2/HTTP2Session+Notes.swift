@@ -65,6 +65,7 @@ extension HTTP2Session {
             return
         }
         slots[slot].owed &+= count
+        owed &+= count
         let start = inputPosition &+ place
         events.append(.data(slot: slot, start..<start &+ count))
     }

@@ -16,20 +16,21 @@ extension HTTP2Session {
         let count = min(count, slots[slot].owed)
         guard count > 0 else { return }
         slots[slot].owed &-= count
+        owed &-= count
         credit(count)
         guard !slots[slot].isClosed else { return }
         unsafe _ = nghttp2_session_consume_stream(session, slots[slot].id, count)
         widen(slot, count)
     }
 
-    /// Opens the connection's window again by bytes that left our memory, once they are half of what the client has left.
-    /// nghttp2's own rule, half of the whole window, would never be met while stalled streams hold more than that.
+    /// Opens the connection's window again by bytes that left our memory. nghttp2 waits until they are half of the whole
+    /// window, which never comes while stalled streams hold more than that: then what the client has left decides.
     func credit(_ count: Int) {
-        credited &+= count
-        guard credited > 0, unsafe credited &* 2 >= Int(nghttp2_session_get_local_window_size(session)) else { return }
+        if count > 0 { unsafe _ = nghttp2_session_consume_connection(session, count) }
+        let free = unsafe Int(nghttp2_session_get_effective_recv_data_length(session)) &- owed
+        guard free > 0, unsafe free >= Int(nghttp2_session_get_local_window_size(session)) else { return }
         unsafe _ = nghttp2_submit_window_update(
-            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(clamping: credited))
-        credited = 0
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, Int32(clamping: free))
     }
 
     /// Widens the receive window of a stream whose container keeps up: the window that all begin with would hold an
@@ -82,6 +83,7 @@ extension HTTP2Session {
     /// The end of a stream was told, or need not be.
     func free(_ slot: Int) {
         guard slots.indices.contains(slot), slots[slot].id != 0 else { return }
+        owed &-= slots[slot].owed
         credit(slots[slot].owed)
         widened &-= slots[slot].widened
         slots[slot] = StreamSlot()

@@ -35,8 +35,8 @@ public final class HTTP2Session {
     // Streams.
     var slots: [StreamSlot] = []
     var freeSlots: [Int] = []
-    /// Bytes of bodies that left our memory and that the client was not told of.
-    var credited = 0
+    /// Bytes of bodies that were handed out and not consumed.
+    var owed = 0
     /// By how much the receive windows of all open streams were widened.
     var widened = 0
     /// PRIORITY_UPDATEs that came before their request; a ring.

@@ -47,7 +47,8 @@ public enum HTTP2Refusal: Sendable, Equatable {
 public enum Received: Sendable, Equatable {
     /// So many were taken. When they are fewer than given enough requests began in this call; the rest is for the next.
     case taken(Int)
-    /// Useless frames over `HTTP2Settings.abuse`. A GOAWAY is queued, nothing more will be read.
+    /// Useless frames over `HTTP2Settings.abuse`. A GOAWAY is queued, nothing more will be read; what is still to be said
+    /// on open streams may be.
     case abuse
     /// The client broke the protocol. A GOAWAY is queued, nothing more will be read.
     case failed

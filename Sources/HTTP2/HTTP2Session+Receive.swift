@@ -19,7 +19,8 @@ extension HTTP2Session {
         switch scan.verdict {
         case .pass, .yield: return .taken(scan.taken)
         case .abuse:
-            terminate(.enhanceYourCalm)
+            isTerminated = true
+            submitGoAway(.enhanceYourCalm)
             return .abuse
         case .violation(let code):
             terminate(code)
@@ -31,7 +32,7 @@ extension HTTP2Session {
     public func takeEvent() -> HTTP2Event? {
         guard eventsTaken < events.count else {
             if !events.isEmpty {
-                events.removeAll(keepingCapacity: true)
+                events.removeAll(keepingCapacity: events.count <= 256)
                 eventsTaken = 0
             }
             return nil

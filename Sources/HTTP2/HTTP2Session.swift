@@ -108,12 +108,13 @@ public final class HTTP2Session {
     /// Names the last stream that is being served. With `.noError` those streams may finish, and then `isFinished`;
     /// with any other code nothing more is read and the connection ends once this is sent.
     public func goAway(_ code: HTTP2Error) {
-        if code == .noError {
-            unsafe _ = nghttp2_submit_goaway(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session), 0, nil, 0)
-        } else {
-            terminate(code)
-        }
+        if code == .noError { submitGoAway(code) } else { terminate(code) }
+    }
+
+    /// A GOAWAY after which the streams that are being served go on.
+    func submitGoAway(_ code: HTTP2Error) {
+        let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
+        unsafe _ = nghttp2_submit_goaway(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, code.rawValue, nil, 0)
     }
 
     func terminate(_ code: HTTP2Error) {

@@ -27,6 +27,8 @@ extension Exchange {
         if client.push() == .failed { return client.lost() }
         checkTunnel()
         if worker.isDraining { return closeTunnel(.drain) }
+        // Session or route may have gone while the container made up its mind.
+        endIfStale()
         if phase == .tunnel { pumpTunnelToClient() }
         if phase == .tunnel { pumpTunnelToUpstream() }
     }

@@ -12,10 +12,10 @@ extension ClientConnection {
 
     /// ALPN chose HTTP/2.
     func beginHTTP2() {
-        exchange.detach()
-        exchange = nil
         guard let http2 = HTTP2Connection(self) else { return close(.memory) }
         self.http2 = http2
+        exchange.detach()
+        exchange = nil
         Socket.limitUnsent(stream.descriptor, bytes: worker.limits.http2.queued)
     }
 
@@ -45,9 +45,11 @@ extension ClientConnection {
     /// Takes a frame's header and behind it `count` bytes from the front of `buffer`, which are consumed: a large frame is
     /// encrypted from where it lies.
     func enqueueFrame(_ header: HTTP2FrameHeader, _ buffer: inout ByteBuffer, _ count: Int) -> Bool {
+        if count >= Self.record / 4 {
+            guard enqueueGathered() else { return false }
+        }
         if count >= Self.record / 4, buffer.prepend(header.bytes.span) {
             let size = HTTP2FrameHeader.count + count
-            guard enqueueGathered() else { return false }
             let taken = buffer.withReadable { stream.enqueue($0.extracting(first: size), worker.blocks) }
             buffer.consume(size)
             return taken

@@ -99,10 +99,10 @@ class Downstream: EventSource {
     }
 
     /// The client takes nothing: it has `limits.response_stall`, unless a sooner end is watched already.
-    final func watchStall() {
+    final func watchStall(spentMs: Int = 0) {
         switch watch {
         case .stall, .tunnelClose, .drain, .linger, .farewell: break
-        default: watch(.stall, afterMs: worker.limits.responseStallMs)
+        default: watch(.stall, afterMs: max(0, worker.limits.responseStallMs - spentMs))
         }
     }
 

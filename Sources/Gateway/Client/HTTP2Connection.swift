@@ -33,6 +33,7 @@ final class HTTP2Connection {
     private var headSinceMs: UInt64?
     private var isGoingAway = false
     private(set) var isShutOut = false
+    private static let readsPerTurn = 32
     /// Refusals of the session's that were counted.
     private var counted = (streams: 0, trailers: 0)
     /// Request bytes that no container has taken.
@@ -66,8 +67,12 @@ final class HTTP2Connection {
 
     /// Takes the frames at hand.
     func advance() {
+        var reads = 0
         while client.phase == .open && !isShutOut {
-            if arrived.count >= worker.limits.http2.perTurn { return worker.loop.runAgain(client) }
+            reads += 1
+            if arrived.count >= worker.limits.http2.perTurn || reads > Self.readsPerTurn {
+                return worker.loop.runAgain(client)
+            }
             if client.inbound.isEmpty {
                 guard client.readMore() else { break }
             }
@@ -115,7 +120,7 @@ final class HTTP2Connection {
             guard let stream = stream(slot), !stream.isFinished else { return session.consumed(slot, range.count) }
             heldInput += range.count
             stream.receive(bytes.extracting(range))
-            touched.append(stream)
+            if touched.last !== stream { touched.append(stream) }
         case .ended(let slot):
             guard let stream = stream(slot) else { return }
             stream.inputDidEnd()
@@ -144,13 +149,17 @@ final class HTTP2Connection {
 
     /// Acts on what was noted.
     private func settle() {
-        for (stream, code) in ended { stream.closed(code) }
+        for (stream, code) in ended {
+            // What came with the client's end still goes to the container.
+            if code == 0 { stream.advance() }
+            stream.closed(code)
+        }
         ended.removeAll(keepingCapacity: true)
         for stream in touched where stream.http2 === self {
             stream.advance()
             resume(stream)
         }
-        touched.removeAll(keepingCapacity: true)
+        touched.removeAll(keepingCapacity: touched.count <= 256)
         if windowOpened {
             windowOpened = false
             resumeStreams()
@@ -197,7 +206,7 @@ final class HTTP2Connection {
 
     /// Sends what the session has, as far as the kernel takes it.
     private func flush() {
-        guard !client.stream.isBlocked else { return }
+        guard !client.stream.isBlocked else { return watch() }
         var nothing = ByteBuffer()
         var outcome = WriteOutcome.sent
         while outcome == .sent && session.wantsToSend {
@@ -213,9 +222,9 @@ final class HTTP2Connection {
         let submitters = self.submitters
         self.submitters.removeAll(keepingCapacity: true)
         for stream in submitters where stream.http2 === self { stream.settle() }
-        if session.isFinished || openStreams == 0 && (isGoingAway || client.closesAfterAnswer) {
-            return client.closePolitely(nil)
-        }
+        if session.isFinished || openStreams == 0 && isGoingAway { return client.closePolitely(nil) }
+        // Not without saying which stream was the last.
+        if openStreams == 0 && client.closesAfterAnswer { return goAway() }
         watch()
     }
 
@@ -241,11 +250,11 @@ final class HTTP2Connection {
         var left = count
         while left > 0 && !client.stream.isBlocked {
             session.setAvailable(stream.slot, stream.pending.count + left, ends: false)
-            let before = buffer.count
+            let before = (held: buffer.count, written: client.stream.bytesWritten)
             guard emit(stream, &buffer), client.pushGathered() != .failed else { return .failed }
-            let went = before - buffer.count
-            left -= went
-            if went == 0 { break }
+            left -= before.held - buffer.count
+            // More urgent streams may take a whole round for themselves.
+            if client.stream.bytesWritten == before.written { break }
         }
         session.setAvailable(stream.slot, stream.pending.count, ends: false)
         comeBack()
@@ -276,7 +285,7 @@ final class HTTP2Connection {
                 else { return false }
                 stream.sent(own)
                 if own < count {
-                    guard buffer.withReadable({ client.gather($0.extracting(first: count - own)) }) else {
+                    guard stream === lender, count - own <= buffer.count, buffer.withReadable({ client.gather($0.extracting(first: count - own)) }) else {
                         return false
                     }
                     buffer.consume(count - own)
@@ -359,7 +368,6 @@ final class HTTP2Connection {
         guard !isShutOut else { return client.close(nil) }
         isShutOut = true
         isGoingAway = true
-        session.goAway(.enhanceYourCalm)
         endExchanges(sparing: true)
         client.watch(.farewell, afterMs: 5000)
         comeBack()
@@ -384,7 +392,7 @@ final class HTTP2Connection {
     }
 
     func endIfStale() {
-        for case let stream? in streams where !stream.isFinished { stream.exchange.endIfStale() }
+        for case let stream? in streams where !stream.isFinished { stream.endIfStale() }
     }
 
     /// The gateway goes down: streams that are on their way to us still count, which a second notice a second later ends

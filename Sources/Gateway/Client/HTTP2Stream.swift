@@ -21,8 +21,10 @@ final class HTTP2Stream: Downstream {
     private(set) var pending = ByteBuffer()
     /// Its window is shut, and more is to be sent than `pending`.
     private(set) var waitsForWindow = false
-    /// When DATA went out last.
-    private var progressMs: UInt64 = 0
+    /// Since when something waits and nothing went out; `nil` while all goes.
+    private var stalledMs: UInt64?
+    /// Sessions or routes changed before its turn's end.
+    private var looksAgain = false
     private var headSent = false
     private var endSent = false
     private var inputEnded = false
@@ -44,7 +46,8 @@ final class HTTP2Stream: Downstream {
         self.http2 = http2
         self.slot = slot
         waitsForWindow = false
-        progressMs = worker.nowMs
+        stalledMs = nil
+        looksAgain = false
         headSent = false
         endSent = false
         inputEnded = false
@@ -99,7 +102,13 @@ final class HTTP2Stream: Downstream {
         guard let plan else { return }
         self.plan = nil
         exchange.perform(plan)
+        if looksAgain { exchange.endIfStale() }
         if isOpen { advance() }
+    }
+
+    /// Ends what the snapshot no longer allows; what has not begun is looked at when it does.
+    func endIfStale() {
+        if plan != nil { looksAgain = true } else { exchange.endIfStale() }
     }
 
     // MARK: From the client
@@ -177,17 +186,17 @@ final class HTTP2Stream: Downstream {
     // MARK: To the client
 
     override func push() -> WriteOutcome {
-        submitStaged(ends: false)
+        guard submitStaged(ends: false) else { return .failed }
         return isBlocked ? .blocked : .sent
     }
 
     /// A little is copied and leaves at the turn's end; more goes out of `buffer` at once, as far as the windows allow.
     override func send(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
-        submitStaged(ends: false)
         guard closeCode == nil else {
             buffer.consume(count)
             return .sent
         }
+        guard submitStaged(ends: false) else { return .failed }
         guard pending.count + count <= Self.gathered else { return http2.send(self, &buffer, count) }
         pending.reserve(count, from: worker.blocks)
         buffer.withReadable { pending.append($0.extracting(first: count)) }
@@ -198,27 +207,30 @@ final class HTTP2Stream: Downstream {
 
     override func finish() -> WriteOutcome {
         guard !endSent else { return .sent }
+        guard submitStaged(ends: pending.isEmpty) else { return .failed }
         endSent = true
-        submitStaged(ends: pending.isEmpty)
         offer()
         return .sent
     }
 
     override func shutdownWriting() -> WriteOutcome { finish() }
 
-    /// What is staged is a head, and after a final head trailers.
-    private func submitStaged(ends: Bool) {
-        guard !staged.isEmpty else { return }
+    /// What is staged is a head, and after a final head trailers. False when the session does not take a final head, and
+    /// so nothing that follows.
+    private func submitStaged(ends: Bool) -> Bool {
+        guard !staged.isEmpty else { return true }
         if headSent {
             _ = staged.withReadable { http2.session.submitTrailers(slot, $0) }
         } else {
             let isFinal = exchange.answer.began
-            headSent = isFinal
-            _ = staged.withReadable { http2.session.submitHead(slot, $0, ends: ends && isFinal) }
+            let isTaken = staged.withReadable { http2.session.submitHead(slot, $0, ends: ends && isFinal) }
+            headSent = isFinal && isTaken
+            if isFinal && !isTaken { return false }
         }
         staged.removeAll()
         staged.recycle(into: worker.blocks)
         http2.willSend(self)
+        return true
     }
 
     /// Tells the session what could be sent.
@@ -231,7 +243,14 @@ final class HTTP2Stream: Downstream {
     /// The client's window holds up what is left of a larger piece.
     func windowIsShut() {
         waitsForWindow = true
-        watchStall()
+        watchProgress()
+    }
+
+    /// The client takes nothing. The time runs from when it began to, whatever else it says meanwhile.
+    private func watchProgress() {
+        let since = stalledMs ?? worker.nowMs
+        stalledMs = since
+        watchStall(spentMs: Int(worker.nowMs &- since))
     }
 
     /// Its window may have room again.
@@ -246,17 +265,17 @@ final class HTTP2Stream: Downstream {
 
     /// So many bytes of `pending` went out.
     func sent(_ count: Int) {
-        progressMs = worker.nowMs
+        if count > 0 { stalledMs = nil }
         pending.consume(count)
     }
 
     /// DATA went out that never was in `pending`.
-    func noteProgress() { progressMs = worker.nowMs }
+    func noteProgress() { stalledMs = nil }
 
     /// After a turn's sending: what could not leave is watched.
     func settle() {
         pending.recycle(into: worker.blocks)
-        if !pending.isEmpty { watchStall() }
+        if !pending.isEmpty { watchProgress() }
         if refusesRest && http2.session.hasSentEnd(slot) {
             // Nobody reads the rest of the request (RFC 9113 section 8.1).
             refusesRest = false
@@ -270,7 +289,8 @@ final class HTTP2Stream: Downstream {
     override func answered(unread: Bool) {
         exchange.reset()
         finishLife()
-        refusesRest = unread
+        // A body of no length may still want its end.
+        refusesRest = unread || !inputEnded
     }
 
     override func cut(showsItsEnd: Bool) { reset(.internalError) }
@@ -285,6 +305,8 @@ final class HTTP2Stream: Downstream {
     override func lost() {
         exchange.clientLost()
         reset(.internalError)
+        // It may have been idle, with an answer of ours half said.
+        exchange.reset()
     }
 
     override func endTunnel(isBroken: Bool, withinMs: UInt64?) {
@@ -298,7 +320,13 @@ final class HTTP2Stream: Downstream {
 
     private func finishLife() {
         isFinished = true
-        plan = nil
+        if plan != nil {
+            // It never began, and what its head led to is none of the next request's.
+            plan = nil
+            exchange.record.reason = "client_closed"
+            exchange.finishRecord()
+            exchange.reset()
+        }
         watch(.none)
         dropInput()
     }
@@ -316,15 +344,11 @@ final class HTTP2Stream: Downstream {
 
     /// The session is done with the stream: the client reset it, or both sides have ended.
     func closed(_ code: UInt32) {
+        guard closeCode == nil else { return }
         closeCode = code
         endSent = true
+        refusesRest = false
         if !isFinished {
-            if plan != nil {
-                // It never began.
-                exchange.record.reason = "client_closed"
-                exchange.finishRecord()
-                exchange.reset()
-            }
             // What a client breaks off is broken off at the container too (RFC 8441 section 5).
             if code != 0 { exchange.upstream?.stream.abort(worker.blocks) }
             exchange.clientLost()
@@ -342,10 +366,7 @@ final class HTTP2Stream: Downstream {
     func rest() { http2 = nil }
 
     /// The connection broke under it.
-    func connectionLost() {
-        guard closeCode == nil else { return }
-        closed(0)
-    }
+    func connectionLost() { closed(0) }
 
     override func expired() {
         switch watch {
@@ -361,8 +382,13 @@ final class HTTP2Stream: Downstream {
             watch(.none)
             return isFinished ? () : exchange.watchAgain()
         }
-        let dueMs = progressMs &+ UInt64(worker.limits.responseStallMs)
-        if dueMs > worker.nowMs { return watch(.stall, afterMs: Int(dueMs &- worker.nowMs)) }
+        let since = stalledMs ?? worker.nowMs
+        stalledMs = since
+        let dueMs = since &+ UInt64(worker.limits.responseStallMs)
+        if dueMs > worker.nowMs {
+            watch(.stall, afterMs: Int(dueMs &- worker.nowMs))
+            return exchange.checkTunnel()
+        }
         exchange.clientLost()
         abort(.responseStall)
     }

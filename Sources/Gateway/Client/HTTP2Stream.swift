@@ -283,8 +283,18 @@ final class HTTP2Stream: Downstream {
     override func close(_ reason: RefusalReason?) { abort(reason) }
 
     override func lost() {
-        exchange.clientLost()
+        endExchange()
         reset(.internalError)
+    }
+
+    /// Ends the exchange wherever it is. What was made of a request that never began is dropped as well: it must not
+    /// meet the next one.
+    private func endExchange() {
+        guard plan != nil else { return exchange.clientLost() }
+        plan = nil
+        exchange.record.reason = "client_closed"
+        exchange.finishRecord()
+        exchange.reset()
     }
 
     override func endTunnel(isBroken: Bool, withinMs: UInt64?) {
@@ -298,7 +308,6 @@ final class HTTP2Stream: Downstream {
 
     private func finishLife() {
         isFinished = true
-        plan = nil
         watch(.none)
         dropInput()
     }
@@ -316,18 +325,13 @@ final class HTTP2Stream: Downstream {
 
     /// The session is done with the stream: the client reset it, or both sides have ended.
     func closed(_ code: UInt32) {
+        guard closeCode == nil else { return }
         closeCode = code
         endSent = true
         if !isFinished {
-            if plan != nil {
-                // It never began.
-                exchange.record.reason = "client_closed"
-                exchange.finishRecord()
-                exchange.reset()
-            }
             // What a client breaks off is broken off at the container too (RFC 8441 section 5).
             if code != 0 { exchange.upstream?.stream.abort(worker.blocks) }
-            exchange.clientLost()
+            endExchange()
         }
         finishLife()
         worker.loop.deregister(self)
@@ -343,7 +347,6 @@ final class HTTP2Stream: Downstream {
 
     /// The connection broke under it.
     func connectionLost() {
-        guard closeCode == nil else { return }
         closed(0)
     }
 

@@ -202,6 +202,7 @@ def test_a_notebooks_kernel_in_a_browser(gw, lab, protocol):
         page.wait_for_selector(".jp-LauncherCard[data-category='Notebook']", timeout=60_000)
         page.click(".jp-LauncherCard[data-category='Notebook']")
         page.wait_for_selector(".jp-Notebook .cm-content", timeout=30_000)
+        page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
         page.click(".jp-Notebook .cm-content")
         page.keyboard.type("print(6 * 7, 'from the kernel')")
         page.keyboard.press("Shift+Enter")

@@ -30,7 +30,8 @@ public final class HTTP2Session {
     var discarded = 0
     /// Streams to reset when nghttp2 has returned.
     var resetsDue: [(id: Int32, code: HTTP2Error)] = []
-    var hasFarTooManyFields = false
+    /// Whether `receive` failed for a head of over 1000 fields.
+    public internal(set) var hasFarTooManyFields = false
 
     // Streams.
     var slots: [StreamSlot] = []

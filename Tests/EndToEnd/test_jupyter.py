@@ -158,7 +158,7 @@ def test_lab_in_a_browser(gw, lab, tmp_path, protocol):
         console, protocols = Console(page, BENIGN), Protocols(page)
         sockets = []
         page.on("websocket", lambda socket: sockets.append(socket.url))
-        workspace = f"/lab/workspaces/auto-t{protocol[0]}%3Freset"
+        workspace = f"/lab/workspaces/auto-t{protocol[-1]}%3Freset"
         page.goto(gw.origin(vmid, port=True) + f"/.zlh/launch?token={gw.token(vmid)}&next={workspace}")
         page.wait_for_selector("#jp-main-dock-panel", timeout=60_000)
         page.wait_for_selector(".jp-LauncherCard[data-category='Other']", timeout=30_000)
@@ -197,11 +197,12 @@ def test_a_notebooks_kernel_in_a_browser(gw, lab, protocol):
         context = browser.new_context(ignore_https_errors=True, viewport={"width": 1200, "height": 800})
         page = context.new_page()
         protocols = Protocols(page)
-        workspace = f"/lab/workspaces/auto-n{protocol[0]}%3Freset"
+        workspace = f"/lab/workspaces/auto-n{protocol[-1]}%3Freset"
         page.goto(gw.origin(vmid, port=True) + f"/.zlh/launch?token={gw.token(vmid)}&next={workspace}")
         page.wait_for_selector(".jp-LauncherCard[data-category='Notebook']", timeout=60_000)
         page.click(".jp-LauncherCard[data-category='Notebook']")
         page.wait_for_selector(".jp-Notebook .cm-content", timeout=30_000)
+        page.wait_for_selector("text=Python 3 (ipykernel) | Idle", timeout=60_000)  # a cell run earlier is lost
         page.click(".jp-Notebook .cm-content")
         page.keyboard.type("print(6 * 7, 'from the kernel')")
         page.keyboard.press("Shift+Enter")

@@ -101,7 +101,7 @@ final class HTTP2Connection {
         case .failed:
             // It has said so itself, by a GOAWAY.
             client.penalise(.malformed)
-            part(.badRequest)
+            part(session.hasFarTooManyFields ? .headersFields : .badRequest)
             return false
         }
     }

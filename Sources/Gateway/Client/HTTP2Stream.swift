@@ -303,9 +303,19 @@ final class HTTP2Stream: Downstream {
     override func close(_ reason: RefusalReason?) { abort(reason) }
 
     override func lost() {
-        exchange.clientLost()
+        endExchange()
         reset(.internalError)
         // It may have been idle, with an answer of ours half said.
+        exchange.reset()
+    }
+
+    /// Ends the exchange wherever it is. What was made of a request that never began is dropped as well: it must not
+    /// meet the next one.
+    private func endExchange() {
+        guard plan != nil else { return exchange.clientLost() }
+        plan = nil
+        exchange.record.reason = "client_closed"
+        exchange.finishRecord()
         exchange.reset()
     }
 
@@ -320,13 +330,6 @@ final class HTTP2Stream: Downstream {
 
     private func finishLife() {
         isFinished = true
-        if plan != nil {
-            // It never began, and what its head led to is none of the next request's.
-            plan = nil
-            exchange.record.reason = "client_closed"
-            exchange.finishRecord()
-            exchange.reset()
-        }
         watch(.none)
         dropInput()
     }
@@ -351,7 +354,7 @@ final class HTTP2Stream: Downstream {
         if !isFinished {
             // What a client breaks off is broken off at the container too (RFC 8441 section 5).
             if code != 0 { exchange.upstream?.stream.abort(worker.blocks) }
-            exchange.clientLost()
+            endExchange()
         }
         finishLife()
         worker.loop.deregister(self)
@@ -366,7 +369,9 @@ final class HTTP2Stream: Downstream {
     func rest() { http2 = nil }
 
     /// The connection broke under it.
-    func connectionLost() { closed(0) }
+    func connectionLost() {
+        closed(0)
+    }
 
     override func expired() {
         switch watch {

@@ -50,6 +50,7 @@ extension Exchange {
             if isUpgrade, let key = fields.first(.secWebSocketKey) {
                 Crypto.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
             }
+            // Whatever became of the request before: two heads in one buffer would be somebody else's request.
             outgoing.removeAll()
             outgoing.reserve(head.byteCount + 512, from: worker.blocks)
             try client.connection.forwarded.withReadable { forwarded throws(GatewayFailure) in

@@ -26,7 +26,4 @@ public enum Thread {
         precondition(status == 0, "pthread_create: \(SystemError(status))")
         pthread_detach(thread)
     }
-
-    /// Processors that this process may use.
-    public static var availableProcessors: Int { Int(zlh_available_processors()) }
 }

@@ -86,8 +86,6 @@ public final class Worker {
 
     // MARK: Connections
 
-    var clientCount: Int { clients.count }
-
     func add(_ client: ClientConnection) {
         client.listIndex = clients.count
         clients.append(client)

@@ -285,9 +285,9 @@ final class HTTP2Connection {
                 else { return false }
                 stream.sent(own)
                 if own < count {
-                    guard stream === lender, count - own <= buffer.count, buffer.withReadable({ client.gather($0.extracting(first: count - own)) }) else {
-                        return false
-                    }
+                    guard stream === lender, count - own <= buffer.count,
+                        buffer.withReadable({ client.gather($0.extracting(first: count - own)) })
+                    else { return false }
                     buffer.consume(count - own)
                 }
             }

@@ -325,7 +325,9 @@ final class HTTP2Stream: Downstream {
         _ = finish()
         finishLife()
         guard !inputEnded else { return }
-        if let withinMs { watch(.linger, afterMs: Int(withinMs)) } else { refusesRest = true }
+        if let withinMs { return watch(.linger, afterMs: Int(withinMs)) }
+        refusesRest = true
+        http2.willSend(self)
     }
 
     private func finishLife() {

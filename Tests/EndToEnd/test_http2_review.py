@@ -1,4 +1,4 @@
-"""CONTRACT §4, §8 and §9 over HTTP/2: what outlives its stream, deadlines that must not be put off, and who is woken."""
+"""CONTRACT §4, §8 and §9 over HTTP/2: what outlives its stream, deadlines that hold, and who is woken."""
 
 import socket
 import threading
@@ -10,6 +10,7 @@ from harness import frames as f
 from harness import upstreams as rogue
 from harness.frames import ENHANCE_YOUR_CALM, Frames
 from harness.gateway import FETCH, Gateway, wait_for
+from harness.http2 import NO_ERROR
 from harness.upstreams import answer as reply
 from harness.upstreams import counts_bytes, replies, upgrades_and
 from harness.websocket import opened, read_frame
@@ -236,3 +237,20 @@ def test_a_route_that_moves_before_the_answer(gw, protocol, monkeypatch):
     go.set()
     thread.join(5)
     assert closed and closed[0][0] == 8 and closed[0][1][:2] == (1012).to_bytes(2, "big")
+
+
+def test_a_container_that_breaks_after_its_end(gw):
+    """Nobody reads what the browser still sends: it is told so."""
+    go = threading.Event()
+
+    def half(connection):
+        connection.sock.shutdown(socket.SHUT_WR)
+        go.wait(10)
+        connection.reset()
+
+    upstream, cookie = behind(gw, upgrades_and(half))
+    with gw.http2(upstream.vmid) as connection:
+        tunnel = opened(connection, cookie=cookie)
+        connection.pump_until(lambda: tunnel.ended)
+        go.set()
+        assert tunnel.wait_reset(3) == NO_ERROR

@@ -76,7 +76,7 @@ let package = Package(
         library(
             "Supervisor",
             [
-                "CLinux", "Config", "Gateway", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe",
+                "CLinux", "Config", "Gateway", "HTTP2", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe",
                 "Reactor", "Routing", "TLS", "Wire",
             ]),
         .executableTarget(
@@ -106,6 +106,7 @@ let package = Package(
         tests(
             of: "Gateway",
             ["Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport", "Wire"]),
+        tests(of: "Supervisor"),
         .testTarget(name: "TidyTests", swiftSettings: strict),
         tests(of: "LocalServer", ["Demo", "Reactor", "Wire"]),
     ]

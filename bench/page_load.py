@@ -88,7 +88,7 @@ def load(peer: bench.Peer, headers: dict[str, str], times: int, compressed: bool
     urls.write_text("".join(base + line for line in files.read_text().splitlines(keepends=True)))
     command = ["h2load", "-t", "1", "-c", "1", "-m", "100", "-n", str(count * times), "-i", str(urls),
                "--npn-list", "h2", "-H", f":authority: {bench.HOST}:{peer.port}"]
-    for name, value in {**headers, **({"accept-encoding": "gzip"} if compressed else {})}.items():
+    for name, value in {**headers, **({"accept-encoding": "gzip", "sec-fetch-site": "same-origin"} if compressed else {})}.items():
         command += ["-H", f"{name}: {value}"]
     before = bench.cpu_us(peer.process.pid)
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -163,9 +163,12 @@ public final class Supervisor {
         let ports = sockets.httpsPorts
         try startWorkers(sockets)
         publish()
+        let nghttp2 = NGHTTP2Fixes.ofThisProcess()
+        if let warning = nghttp2.warning { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
         logEvent(.info, "start") { [self] line in
             line.field("version", text: Version.text)
             line.field("openssl", text: Version.openSSL)
+            line.field("nghttp2", text: nghttp2.version)
             line.field("threads", config.threads)
             line.field("routes", routes.ideCount)
             line.field("generation", routes.generation)

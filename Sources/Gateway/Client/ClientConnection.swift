@@ -40,6 +40,7 @@ final class ClientConnection: Downstream {
     var idleSinceMs: UInt64
     var listIndex = -1
     private var lingerUntilMs: UInt64 = 0
+    private var lingerBytes = ClientConnection.lingerBytes
     private var keyUpdateWindow = (startMs: UInt64(0), count: UInt32(0))
     private var countedIn: UInt64 = 0
     private var countedOut: UInt64 = 0
@@ -298,6 +299,8 @@ final class ClientConnection: Downstream {
     override func endTunnel(isBroken: Bool, withinMs: UInt64?) { closePolitely(nil, withinMs: withinMs) }
 
     private static let lingerMs: UInt64 = 5000
+    /// Somebody who goes on pouring after so much has had time to hear us.
+    private static let lingerBytes = 32 << 20
     private static let silenceMs: UInt64 = 2000
 
     /// Says goodbye in TLS and TCP, waits for the client to do the same, then closes.
@@ -334,7 +337,9 @@ final class ClientConnection: Downstream {
         while phase == .lingering {
             let outcome = stream.read(into: &inbound, limit: worker.readLimit, worker.blocks)
             budget -= inbound.count
+            lingerBytes -= inbound.count
             inbound.removeAll()
+            if lingerBytes < 0 { return close(nil) }
             switch outcome {
             case .bytes:
                 if watch == .linger { watchLinger() }

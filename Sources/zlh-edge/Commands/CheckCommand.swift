@@ -22,6 +22,7 @@ struct CheckCommand: ParsableCommand {
     func run() throws {
         let found = problems(of: config)
         for problem in found { print(problem) }
+        print("\(Version.openSSL), nghttp2 \(NGHTTP2Fixes.ofThisProcess().version)")
         if found.contains(where: { !$0.isWarning }) { throw ExitCode(78) }
         print("\(config): ok")
     }
@@ -50,6 +51,7 @@ struct CheckCommand: ParsableCommand {
         if listeners.contains(where: { !$0.address.isIPv4 }), !hasIPv6() {
             warnings.append("this host has no IPv6; the [::] listeners will be left out")
         }
+        if let warning = NGHTTP2Fixes.ofThisProcess().warning { warnings.append(warning) }
         return warnings
     }
 

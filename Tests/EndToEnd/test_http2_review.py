@@ -254,3 +254,36 @@ def test_a_container_that_breaks_after_its_end(gw):
         connection.pump_until(lambda: tunnel.ended)
         go.set()
         assert tunnel.wait_reset(3) == NO_ERROR
+
+
+def test_the_last_megabyte_of_a_tunnel_comes_though_its_container_lags(gw):
+    """The stream is over for HTTP/2 while the container has not taken all of what came."""
+    go, size = threading.Event(), 12 * MB
+
+    def lags(connection):
+        connection.sock.shutdown(socket.SHUT_WR)
+        go.wait(10)
+        count = len(connection.buffer)
+        while data := connection.sock.recv(1 << 20):
+            count += len(data)
+        heard.append(count)
+
+    heard: list[int] = []
+    upstream, cookie = behind(gw, upgrades_and(lags), receive_buffer=4096)
+    with gw.http2(upstream.vmid) as connection:
+        tunnel = opened(connection, cookie=cookie)
+        connection.pump_until(lambda: tunnel.ended)
+        sent = 0
+        while sent < size:
+            moved = tunnel.send_some(bytes(min(65536, size - sent)))
+            sent += moved
+            if not moved:
+                try:
+                    connection.pump(0.5)
+                except TimeoutError:
+                    break
+        tunnel.finish()
+        connection.pump_for(0.3)
+        go.set()
+        wait_for(lambda: heard, 5)
+        assert heard == [sent]

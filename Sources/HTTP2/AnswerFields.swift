@@ -6,6 +6,8 @@ import Wire
 @safe
 struct AnswerFields: ~Copyable {
     private var pairs: [nghttp2_nv] = unsafe []
+    /// A unique field was sent, so that HPACK's table holds its name.
+    private var isNameKnown = false
 
     /// Lends the fields of `HTTP/1.1 200 OK` and the lines after it, with the status. False when it is no such head or
     /// `body` gives an error. 101 becomes the 200 with which HTTP/2 says that a tunnel is there (RFC 8441 section 5).
@@ -56,20 +58,26 @@ struct AnswerFields: ~Copyable {
             at = line.end
             let name = lines.extracting(line.name)
             if Self.isDropped(name, isTunnel) { continue }
+            let isUnique = HTTPSpan.equalsIgnoringCase(name, "x-request-id")
             unsafe pairs.append(
                 Self.pair(
-                    base + line.name.lowerBound, line.name.count, base + line.value.lowerBound, line.value.count))
+                    base + line.name.lowerBound, line.name.count, base + line.value.lowerBound, line.value.count,
+                    isIndexed: !(isUnique && isNameKnown)))
+            if isUnique { isNameKnown = true }
         }
         return true
     }
 
+    /// `isIndexed`: HPACK's table may keep it. Values that no other answer has would push out all those that come again,
+    /// and each would be compared with every one of them.
     private static func pair(
-        _ name: UnsafePointer<UInt8>, _ nameCount: Int, _ value: UnsafePointer<UInt8>, _ valueCount: Int
+        _ name: UnsafePointer<UInt8>, _ nameCount: Int, _ value: UnsafePointer<UInt8>, _ valueCount: Int,
+        isIndexed: Bool = true
     ) -> nghttp2_nv {
         unsafe nghttp2_nv(
             name: UnsafeMutablePointer(mutating: name), value: UnsafeMutablePointer(mutating: value),
             namelen: nameCount, valuelen: valueCount,
-            flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue))
+            flags: UInt8((isIndexed ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX).rawValue))
     }
 
     /// What speaks of an HTTP/1.1 connection (RFC 9113 section 8.2.2), or of HTTP/1.1's way to open a tunnel.

@@ -6,23 +6,24 @@ extension HTTP2Session {
     /// 101) may come before the final one. `ends`: no body follows; otherwise `setAvailable` says when there is some.
     /// False when it is malformed or the stream takes no head any more; nothing is sent then.
     public func submitHead(_ slot: Int, _ head: borrowing Span<UInt8>, ends: Bool) -> Bool {
-        guard isServed(slot), !slots[slot].isAnswered, let status = answer.readHead(head) else { return false }
+        guard isServed(slot), !slots[slot].isAnswered else { return false }
         let id = slots[slot].id
         let session = unsafe session
-        if status < 200, status != 101 {
-            guard !ends else { return false }
-            return unsafe answer.withPairs { pairs, count in
-                unsafe nghttp2_submit_headers(
+        var isInterim = false
+        let isSubmitted = unsafe answer.withHead(head) { status, pairs, count in
+            isInterim = status < 200 && status != 101
+            if isInterim {
+                // An error like those of nghttp2: an interim head ends no answer.
+                guard !ends else { return NGHTTP2_ERR_INVALID_ARGUMENT.rawValue }
+                return unsafe nghttp2_submit_headers(
                     session, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, nil, pairs, count, nil)
-            } == 0
-        }
-        let result = unsafe answer.withPairs { pairs, count in
+            }
             if ends { return unsafe nghttp2_submit_response(session, id, pairs, count, nil) }
             var provider = unsafe nghttp2_data_provider(
                 source: nghttp2_data_source(fd: Int32(truncatingIfNeeded: slot)), read_callback: SessionCallbacks.read)
             return unsafe nghttp2_submit_response(session, id, pairs, count, &provider)
         }
-        guard result == 0 else { return false }
+        if !isSubmitted || isInterim { return isSubmitted }
         slots[slot].isAnswered = true
         slots[slot].hasBody = !ends
         return true
@@ -31,10 +32,14 @@ extension HTTP2Session {
     /// Submits fields, `Name: value` and CRLF each, that end the answer behind all the body that was made available.
     /// False when one is malformed or the answer has ended.
     public func submitTrailers(_ slot: Int, _ lines: borrowing Span<UInt8>) -> Bool {
-        guard isServed(slot), slots[slot].hasBody, slots[slot].trailers == nil,
-            answer.readTrailers(lines)
-        else { return false }
-        if !answer.isEmpty { slots[slot].trailers = lines.copied() }
+        guard isServed(slot), slots[slot].hasBody, slots[slot].trailers == nil else { return false }
+        var isEmpty = true
+        let isSound = unsafe answer.withTrailers(lines) { _, count in
+            isEmpty = count == 0
+            return 0
+        }
+        guard isSound else { return false }
+        if !isEmpty { slots[slot].trailers = lines.copied() }
         slots[slot].endsThere = true
         resume(slot)
         return true
@@ -59,10 +64,11 @@ extension HTTP2Session {
         while let slot = trailersDue.popLast() {
             guard isServed(slot), let lines = slots[slot].trailers else { continue }
             slots[slot].trailers = nil
-            guard answer.readTrailers(lines.span) else { continue }
             let id = slots[slot].id
             let session = unsafe session
-            unsafe _ = answer.withPairs { pairs, count in unsafe nghttp2_submit_trailer(session, id, pairs, count) }
+            unsafe _ = answer.withTrailers(lines.span) { pairs, count in
+                unsafe nghttp2_submit_trailer(session, id, pairs, count)
+            }
         }
     }
 }

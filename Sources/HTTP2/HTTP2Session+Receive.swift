@@ -65,10 +65,9 @@ extension HTTP2Session {
         }
         inputStart = 0
         inputCount = 0
-        if discarded > 0 {
-            credit(discarded)
-            discarded = 0
-        }
+        // Also when nothing was discarded: what came is what the client has less.
+        credit(discarded)
+        discarded = 0
         if hasFarTooManyFields {
             terminate(.enhanceYourCalm)
         } else if result < 0 {

@@ -46,22 +46,22 @@ extension HeadBlock {
 
     /// RFC 9113 section 8.3.1 and RFC 8441 section 4. nghttp2 refuses unknown ones.
     private mutating func addPseudo(_ name: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) {
-        if HTTPSpan.equal(name, ":method") {
-            if method != nil { refuse("repeated pseudo-field") }
-            method = keep(value)
-        } else if HTTPSpan.equal(name, ":path") {
+        switch name.count {
+        case 5 where HTTPSpan.equal(name, ":path"):
             if path != nil { refuse("repeated pseudo-field") }
             path = keep(value)
-        } else if HTTPSpan.equal(name, ":authority") {
-            if authority != nil { refuse("repeated pseudo-field") }
-            authority = keep(value)
-        } else if HTTPSpan.equal(name, ":scheme") {
+        case 7 where HTTPSpan.equal(name, ":method"):
+            if method != nil { refuse("repeated pseudo-field") }
+            method = keep(value)
+        case 7 where HTTPSpan.equal(name, ":scheme"):
             isSecure = HTTPSpan.equalsIgnoringCase(value, "https")
-        } else if HTTPSpan.equal(name, ":protocol") {
+        case 9 where HTTPSpan.equal(name, ":protocol"):
             hasProtocol = true
             isWebSocket = HTTPSpan.equalsIgnoringCase(value, "websocket")
-        } else {
-            refuse("unknown pseudo-field")
+        case 10 where HTTPSpan.equal(name, ":authority"):
+            if authority != nil { refuse("repeated pseudo-field") }
+            authority = keep(value)
+        default: refuse("unknown pseudo-field")
         }
     }
 
@@ -69,39 +69,5 @@ extension HeadBlock {
         let start = parts.count
         parts.append(value)
         return start..<parts.count
-    }
-}
-
-/// What bytes may stand where. nghttp2 checks most of this; what is written as HTTP/1.1 is checked here in any case.
-enum FieldText {
-    /// A token without upper case (RFC 9113 section 8.2.1).
-    static func isName(_ bytes: borrowing Span<UInt8>) -> Bool {
-        for at in 0..<bytes.count where !isToken(bytes[at]) || bytes[at] &- 0x41 < 26 { return false }
-        return !bytes.isEmpty
-    }
-
-    static func isToken(_ bytes: borrowing Span<UInt8>) -> Bool {
-        for at in 0..<bytes.count where !isToken(bytes[at]) { return false }
-        return !bytes.isEmpty
-    }
-
-    /// No control but the tab (RFC 9110 section 5.5).
-    static func isValue(_ bytes: borrowing Span<UInt8>) -> Bool {
-        for at in 0..<bytes.count where bytes[at] < 0x20 && bytes[at] != 0x09 || bytes[at] == 0x7f { return false }
-        return true
-    }
-
-    /// Visible ASCII.
-    static func isVisible(_ bytes: borrowing Span<UInt8>) -> Bool {
-        for at in 0..<bytes.count where bytes[at] <= 0x20 || bytes[at] >= 0x7f { return false }
-        return !bytes.isEmpty
-    }
-
-    /// `tchar` of RFC 9110 section 5.6.2, as bits for 0x00...0x3f and 0x40...0x7f.
-    private static func isToken(_ byte: UInt8) -> Bool {
-        let low: UInt64 = 0x03ff_6cfa_0000_0000
-        let high: UInt64 = 0x57ff_ffff_c7ff_fffe
-        if byte >= 0x80 { return false }
-        return ((byte < 0x40 ? low : high) &>> UInt64(byte & 0x3f)) & 1 != 0
     }
 }

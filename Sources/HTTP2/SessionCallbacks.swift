@@ -42,10 +42,14 @@ enum SessionCallbacks {
     }
 
     private static let header: nghttp2_on_header_callback = { _, _, name, nameCount, value, valueCount, _, user in
-        guard let owner = unsafe owner(user) else { return 0 }
+        guard let user = unsafe user else { return 0 }
         let name = unsafe UnsafeBufferPointer(start: name, count: nameCount)
         let value = unsafe UnsafeBufferPointer(start: value, count: valueCount)
-        return unsafe owner.noteField(name.span, value.span) ? 0 : NGHTTP2_ERR_PAUSE.rawValue
+        // Called for every field, so without counting a reference.
+        let goesOn = unsafe Unmanaged<HTTP2Session>.fromOpaque(user)._withUnsafeGuaranteedRef {
+            unsafe $0.noteField(name.span, value.span)
+        }
+        return goesOn ? 0 : NGHTTP2_ERR_PAUSE.rawValue
     }
 
     /// By default nghttp2 drops a malformed field and goes on without it.

@@ -175,8 +175,9 @@ public struct ByteBuffer: ~Copyable {
         tail += bytes.count
     }
 
-    /// Appends literal text.
+    /// Appends literal text. Inlined, so that the copy of a short one is a few instructions.
     @inlinable
+    @inline(__always)
     public mutating func append(_ text: StaticString) {
         let count = text.utf8CodeUnitCount
         if count == 0 { return }

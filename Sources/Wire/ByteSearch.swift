@@ -11,6 +11,8 @@ enum ByteSearch {
         case colonOrControl
         /// Everything but letters, digits and `-`, which most field names are made of.
         case notPlainName
+        /// The same, and upper-case letters.
+        case notSmallName
         /// What a request target may not hold: controls, space, `#`, 0x7f and above.
         case notTarget
         case byte(UInt8)
@@ -63,6 +65,8 @@ enum ByteSearch {
         case .notPlainName:
             (((vector | all(0x20)) &- all(0x61)) .>= all(26)) .& ((vector &- all(0x30)) .>= all(10))
                 .& (vector .!= all(0x2d))
+        case .notSmallName:
+            ((vector &- all(0x61)) .>= all(26)) .& ((vector &- all(0x30)) .>= all(10)) .& (vector .!= all(0x2d))
         case .notTarget: ((vector &- all(0x21)) .>= all(0x5e)) .| (vector .== all(0x23))
         case .byte(let byte): vector .== all(byte)
         }
@@ -77,6 +81,7 @@ enum ByteSearch {
         case .control: byte < 0x20 || byte == 0x7f
         case .colonOrControl: byte < 0x20 || byte == 0x3a || byte == 0x7f
         case .notPlainName: !Byte.isLetter(byte) && !Byte.isDigit(byte) && byte != 0x2d
+        case .notSmallName: byte &- 0x61 >= 26 && !Byte.isDigit(byte) && byte != 0x2d
         case .notTarget: byte &- 0x21 >= 0x5e || byte == 0x23
         case .byte(let wanted): byte == wanted
         }

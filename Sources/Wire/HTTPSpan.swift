@@ -2,19 +2,28 @@
 public enum HTTPSpan {
     /// Whether both hold the same bytes.
     public static func equal(_ a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>) -> Bool {
+        agree(a, b) { $0 }
+    }
+
+    /// Whether both are the same once `made` was made of their words, of each byte by itself.
+    @inline(__always)
+    private static func agree(
+        _ a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>, _ made: (UInt64) -> UInt64
+    ) -> Bool {
         let count = a.count
         guard count == b.count else { return false }
-        // Eight at a time: session cookies are compared at each request.
+        if count < 4 { return made(Word.load(a, 0, count: count)) == made(Word.load(b, 0, count: count)) }
+        // The last word, or half of one, is perhaps looked at in part for the second time.
+        if count < 8 {
+            return made(UInt64(Word.loadHalf(a, 0))) == made(UInt64(Word.loadHalf(b, 0)))
+                && made(UInt64(Word.loadHalf(a, count &- 4))) == made(UInt64(Word.loadHalf(b, count &- 4)))
+        }
         var at = 0
-        while at &+ 8 <= count {
-            guard Word.load(a, at) == Word.load(b, at) else { return false }
+        while at < count &- 8 {
+            if made(Word.load(a, at)) != made(Word.load(b, at)) { return false }
             at &+= 8
         }
-        while at < count {
-            guard a[at] == b[at] else { return false }
-            at &+= 1
-        }
-        return true
+        return made(Word.load(a, count &- 8)) == made(Word.load(b, count &- 8))
     }
 
     /// Whether `bytes` are those of the literal.
@@ -24,10 +33,7 @@ public enum HTTPSpan {
 
     /// Whether both are the same but for the case of ASCII letters.
     public static func equalsIgnoringCase(_ a: borrowing Span<UInt8>, _ b: borrowing Span<UInt8>) -> Bool {
-        let count = a.count
-        guard count == b.count else { return false }
-        for at in 0..<count where Byte.lowered(a[at]) != Byte.lowered(b[at]) { return false }
-        return true
+        agree(a, b) { Word.lowered($0) }
     }
 
     /// Whether `a` holds the bytes of `b` with its ASCII letters in lower case.
@@ -48,8 +54,7 @@ public enum HTTPSpan {
         let count = text.utf8CodeUnitCount
         guard bytes.count >= count else { return false }
         let literal = unsafe UnsafeBufferPointer(start: text.utf8Start, count: count)
-        for at in 0..<count where unsafe bytes[at] != literal[at] { return false }
-        return true
+        return unsafe equal(bytes.extracting(first: count), literal.span)
     }
 
     /// Whether `bytes` begin with the literal, but for the case of ASCII letters.
@@ -57,8 +62,7 @@ public enum HTTPSpan {
         let count = text.utf8CodeUnitCount
         guard bytes.count >= count else { return false }
         let literal = unsafe UnsafeBufferPointer(start: text.utf8Start, count: count)
-        for at in 0..<count where unsafe Byte.lowered(bytes[at]) != Byte.lowered(literal[at]) { return false }
-        return true
+        return unsafe equalsIgnoringCase(bytes.extracting(first: count), literal.span)
     }
 
     /// Whether any byte is a control, the tab included.

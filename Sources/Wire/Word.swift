@@ -50,6 +50,17 @@ enum Word {
         return word
     }
 
+    /// The word with its ASCII letters made small and all else as it is.
+    @inline(__always)
+    static func lowered(_ word: UInt64) -> UInt64 {
+        // Bytes without their top bit, so that no sum goes over into the next; a sum's top bit tells who is greater.
+        let low = word & 0x7f7f_7f7f_7f7f_7f7f
+        let fromA = low &+ 0x3f3f_3f3f_3f3f_3f3f
+        let aboveZ = low &+ 0x2525_2525_2525_2525
+        let capitals = fromA & ~aboveZ & ~word & 0x8080_8080_8080_8080
+        return word | capitals &>> 2
+    }
+
     /// Where the lowest hit is, in bytes.
     @inline(__always)
     static func first(_ hits: UInt64) -> Int { hits.trailingZeroBitCount &>> 3 }

@@ -1,4 +1,4 @@
-"""CONTRACT §4, §8 and §9 over HTTP/2: what outlives its stream, deadlines that must not be put off, and who is woken."""
+"""CONTRACT §4, §8 and §9 over HTTP/2: what outlives its stream, deadlines that hold, and who is woken."""
 
 import socket
 import threading
@@ -10,6 +10,7 @@ from harness import frames as f
 from harness import upstreams as rogue
 from harness.frames import ENHANCE_YOUR_CALM, Frames
 from harness.gateway import FETCH, Gateway, wait_for
+from harness.http2 import NO_ERROR
 from harness.upstreams import answer as reply
 from harness.upstreams import counts_bytes, replies, upgrades_and
 from harness.websocket import opened, read_frame
@@ -236,3 +237,53 @@ def test_a_route_that_moves_before_the_answer(gw, protocol, monkeypatch):
     go.set()
     thread.join(5)
     assert closed and closed[0][0] == 8 and closed[0][1][:2] == (1012).to_bytes(2, "big")
+
+
+def test_a_container_that_breaks_after_its_end(gw):
+    """Nobody reads what the browser still sends: it is told so."""
+    go = threading.Event()
+
+    def half(connection):
+        connection.sock.shutdown(socket.SHUT_WR)
+        go.wait(10)
+        connection.reset()
+
+    upstream, cookie = behind(gw, upgrades_and(half))
+    with gw.http2(upstream.vmid) as connection:
+        tunnel = opened(connection, cookie=cookie)
+        connection.pump_until(lambda: tunnel.ended)
+        go.set()
+        assert tunnel.wait_reset(3) == NO_ERROR
+
+
+def test_the_last_megabyte_of_a_tunnel_comes_though_its_container_lags(gw):
+    """The stream is over for HTTP/2 while the container has not taken all of what came."""
+    go, size = threading.Event(), 12 * MB
+
+    def lags(connection):
+        connection.sock.shutdown(socket.SHUT_WR)
+        go.wait(10)
+        count = len(connection.buffer)
+        while data := connection.sock.recv(1 << 20):
+            count += len(data)
+        heard.append(count)
+
+    heard: list[int] = []
+    upstream, cookie = behind(gw, upgrades_and(lags), receive_buffer=4096)
+    with gw.http2(upstream.vmid) as connection:
+        tunnel = opened(connection, cookie=cookie)
+        connection.pump_until(lambda: tunnel.ended)
+        sent = 0
+        while sent < size:
+            moved = tunnel.send_some(bytes(min(65536, size - sent)))
+            sent += moved
+            if not moved:
+                try:
+                    connection.pump(0.5)
+                except TimeoutError:
+                    break
+        tunnel.finish()
+        connection.pump_for(0.3)
+        go.set()
+        wait_for(lambda: heard, 5)
+        assert heard == [sent]

@@ -38,7 +38,8 @@ import Testing
         // Window updates are free up to 5 and 2 for the request.
         let free = name == "WINDOW_UPDATE" ? 7 : 0
         #expect((19...21).contains(rounds - free), "\(name): \(rounds)")
-        #expect(server.session.isFinished)
+        // Streams that are open may go on.
+        #expect(server.session.isFinished == (server.session.openStreams == 0))
         server.receive(.get(1001))
         #expect(server.last == .failed)
     }

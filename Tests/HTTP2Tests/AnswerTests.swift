@@ -38,6 +38,20 @@ import Testing
         #expect(server.head(0, "HTTP/1.1 502 x\r\n\r\n", ends: true))
     }
 
+    /// Ids that never come again leave HPACK's table to fields that do.
+    @Test func idsPushNothingOut() throws {
+        let server = try Server.greeted()
+        let same = String(repeating: "s", count: 100)
+        for number in 0..<100 {
+            server.receive(.get(UInt32(2 * number + 1)))
+            let id = 1000 + number
+            #expect(server.head(0, "HTTP/1.1 200 OK\r\nX-Same: \(same)\r\nX-Request-Id: \(id)\r\n\r\n", ends: true))
+            let frames = server.send()
+            #expect(server.fields(frames) == [[":status: 200", "x-same: \(same)", "x-request-id: \(id)"]])
+            #expect(number == 0 || frames[0].payload.count < 12)
+        }
+    }
+
     @Test func interimThenFinalOnce() throws {
         let server = try asked()
         #expect(server.head(0, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"))

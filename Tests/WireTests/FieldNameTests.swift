@@ -139,7 +139,9 @@ struct ByteSearchTests {
         }
     }
 
-    private static let kinds: [ByteSearch.Kind] = [.control, .colonOrControl, .notTarget, .notPlainName, .byte(0x65)]
+    private static let kinds: [ByteSearch.Kind] = [
+        .control, .colonOrControl, .notTarget, .notPlainName, .notSmallName, .byte(0x65),
+    ]
 
     private static func isHit(_ kind: ByteSearch.Kind, _ byte: UInt8) -> Bool {
         switch kind {
@@ -147,6 +149,7 @@ struct ByteSearchTests {
         case .colonOrControl: byte < 0x20 || byte == 0x3a || byte == 0x7f
         case .notTarget: byte <= 0x20 || byte >= 0x7f || byte == 0x23
         case .notPlainName: !Byte.isLetter(byte) && !Byte.isDigit(byte) && byte != 0x2d
+        case .notSmallName: !(0x61...0x7a).contains(byte) && !Byte.isDigit(byte) && byte != 0x2d
         case .byte(let wanted): byte == wanted
         }
     }

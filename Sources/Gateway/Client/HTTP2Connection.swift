@@ -287,9 +287,7 @@ final class HTTP2Connection {
                 if own < count {
                     guard stream === lender, count - own <= buffer.count,
                         buffer.withReadable({ client.gather($0.extracting(first: count - own)) })
-                    else {
-                        return false
-                    }
+                    else { return false }
                     buffer.consume(count - own)
                 }
             }

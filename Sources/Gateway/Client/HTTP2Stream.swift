@@ -35,6 +35,8 @@ final class HTTP2Stream: Downstream {
     private var refusesRest = false
     /// The session is done with it, for this reason.
     private var closeCode: UInt32?
+    /// It is over for the client, but its container has yet to take what came.
+    private var isLeaving = false
 
     init(worker: Worker) {
         super.init(worker)
@@ -151,7 +153,9 @@ final class HTTP2Stream: Downstream {
         return false
     }
 
-    override func taken(_ count: Int) { http2.taken(slot, count) }
+    override func taken(_ count: Int) {
+        if closeCode == nil { http2.taken(slot, count) }
+    }
 
     override func readLess() {}
 
@@ -218,7 +222,7 @@ final class HTTP2Stream: Downstream {
     /// What is staged is a head, and after a final head trailers. False when the session does not take a final head, and
     /// so nothing that follows.
     private func submitStaged(ends: Bool) -> Bool {
-        guard !staged.isEmpty else { return true }
+        guard !staged.isEmpty, closeCode == nil else { return true }
         if headSent {
             _ = staged.withReadable { http2.session.submitTrailers(slot, $0) }
         } else {
@@ -325,13 +329,16 @@ final class HTTP2Stream: Downstream {
         _ = finish()
         finishLife()
         guard !inputEnded else { return }
-        if let withinMs { watch(.linger, afterMs: Int(withinMs)) } else { refusesRest = true }
+        if let withinMs { return watch(.linger, afterMs: Int(withinMs)) }
+        refusesRest = true
+        http2.willSend(self)
     }
 
     private func finishLife() {
         isFinished = true
         watch(.none)
         dropInput()
+        if isLeaving { retire() }
     }
 
     private func reset(_ code: HTTP2Error) {
@@ -341,22 +348,34 @@ final class HTTP2Stream: Downstream {
         pending.removeAll()
         staged.removeAll()
         waitsForWindow = false
+        guard closeCode == nil else { return }
         http2.session.reset(slot, code)
         http2.willSend(self)
     }
 
     /// The session is done with the stream: the client reset it, or both sides have ended.
-    func closed(_ code: UInt32) {
+    func closed(_ code: UInt32, isLost: Bool = false) {
         guard closeCode == nil else { return }
+        let mayLeave = code == 0 && !isLost && endSent && inputEnded && !isFinished && exchange.phase == .tunnel
+        if mayLeave { http2.taken(slot, inbound.count) }
         closeCode = code
         endSent = true
         refusesRest = false
+        if mayLeave {
+            isLeaving = true
+            return watch(.linger, afterMs: worker.limits.upstream.responseMs)
+        }
         if !isFinished {
             // What a client breaks off is broken off at the container too (RFC 8441 section 5).
             if code != 0 { exchange.upstream?.stream.abort(worker.blocks) }
             endExchange()
         }
         finishLife()
+        retire()
+    }
+
+    private func retire() {
+        isLeaving = false
         worker.loop.deregister(self)
         pending.removeAll()
         pending.recycle(into: worker.blocks)
@@ -370,13 +389,15 @@ final class HTTP2Stream: Downstream {
 
     /// The connection broke under it.
     func connectionLost() {
-        closed(0)
+        closed(0, isLost: true)
     }
 
     override func expired() {
         switch watch {
         case .stall: checkStall()
-        case .linger: reset(.noError)
+        case .linger:
+            endExchange()
+            reset(.noError)
         default: _ = expiredForExchange()
         }
     }

@@ -198,6 +198,7 @@ public final class Worker {
     // MARK: The end of a turn
 
     private func endTurn() {
+        if shared.memoryPressure >= .shed { shedLargest() }
         while !awaitingTurnEnd.isEmpty {
             let connections = awaitingTurnEnd
             awaitingTurnEnd = []
@@ -214,7 +215,6 @@ public final class Worker {
             log.withReadable { shared.log.submit($0) }
             log.removeAll()
         }
-        if shared.memoryPressure >= .shed { shedLargest() }
     }
 
     /// Parts what holds each other, so that it is freed, or keeps it for another use.

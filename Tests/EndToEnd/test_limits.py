@@ -231,16 +231,7 @@ def test_a_steady_slow_body_is_fine(gw, up, cookie):
 def test_response_stall(gw):
     was = gw.refused("response_stall")
 
-    def pours(connection):
-        connection.read()
-        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                connection.send(bytes(65536))
-        except OSError:
-            pass
-
-    upstream = gw.upstream(pours)
+    upstream = gw.upstream(rogue.pours_without_end)
     session = gw.launch(upstream.vmid)
     with gw.client(upstream.vmid, receive_buffer=4096) as raw:
         raw.open(cookie=session).head()
@@ -601,16 +592,7 @@ def test_memory_budget_sheds_bodies_before_it_dies(make_gateway):
     """A small budget: many half-read answers must not take the process beyond it."""
     gw = make_gateway(limits={"memory": "64m", "response_stall": "5m"})
 
-    def pours(connection):
-        connection.read()
-        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                connection.send(bytes(65536))
-        except OSError:
-            pass
-
-    upstream = gw.upstream(pours)
+    upstream = gw.upstream(rogue.pours_without_end)
     cookie = gw.launch(upstream.vmid)
     raws = []
     for _ in range(60):
@@ -630,16 +612,7 @@ def test_memory_budget_sheds_bodies_before_it_dies(make_gateway):
 def test_an_upload_goes_on_when_memory_is_no_longer_short(make_gateway):
     gw = make_gateway(limits={"memory": "32m", "upstream": {"per_vmid": 1000}})
 
-    def pours(connection):
-        connection.read()
-        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                connection.send(bytes(65536))
-        except OSError:
-            pass
-
-    upstream, taker = gw.upstream(pours), gw.upstream(rogue.counts_bytes)
+    upstream, taker = gw.upstream(rogue.pours_without_end), gw.upstream(rogue.counts_bytes)
     cookie, other = gw.launch(upstream.vmid), gw.launch(taker.vmid)
     with gw.raw(taker.vmid) as raw:
         raw.send(head(raw, f"Cookie: __Host-zlh_s={other}", "Content-Length: 3000", start="POST / HTTP/1.1"))

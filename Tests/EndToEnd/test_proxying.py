@@ -532,16 +532,7 @@ def test_a_4_gib_upload_costs_no_memory(gw, tmp_path):
 
 @over_both
 def test_many_slow_readers_share_bounded_buffers(gw):
-    def pours(connection):
-        connection.read()
-        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                connection.send(bytes(65536))
-        except OSError:
-            pass
-
-    upstream, cookie = behind(gw, pours)
+    upstream, cookie = behind(gw, rogue.pours_without_end)
 
     def work():
         readers = []

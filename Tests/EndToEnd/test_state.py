@@ -43,21 +43,27 @@ def test_unspent_tokens_from_before_a_restart_still_work(make_gateway):
     assert gw.redeem(1101, token).status == 303
 
 
-def spent_file(gw):
-    files = [path for path in (gw.directory / "state").rglob("*") if "spent" in path.name]
-    assert files, list((gw.directory / "state").rglob("*"))
-    return files
+def spent(gw):
+    """A token that was redeemed before the gateway stopped, and the file that remembers it."""
+    token = gw.token(1101)
+    assert gw.redeem(1101, token).status == 303
+    gw.stop()
+    (path,) = [path for path in (gw.directory / "state").rglob("*") if "spent" in path.name]
+    return token, path
+
+
+def start_later(gw):
+    """In another second than the one in which tokens were issued before."""
+    time.sleep(1.1)
+    gw.start()
 
 
 def test_without_the_spent_file_older_tokens_are_refused(make_gateway):
     gw = make_gateway()
-    gw.redeem(1101, gw.token(1101))
+    _, path = spent(gw)
     before = gw.token(1101, iat=int(time.time()) - 3)
-    gw.stop()
-    for path in spent_file(gw):
-        path.unlink()
-    time.sleep(1.1)
-    gw.start()
+    path.unlink()
+    start_later(gw)
     assert gw.redeem(1101, before).status == 403
     assert gw.redeem(1101, gw.token(1101)).status == 303
 
@@ -65,30 +71,22 @@ def test_without_the_spent_file_older_tokens_are_refused(make_gateway):
 def test_a_broken_spent_file_is_no_way_to_replay(make_gateway):
     """It names the file and what to do about it; once moved away it is missing, as above."""
     gw = make_gateway()
-    token = gw.token(1101)
-    assert gw.redeem(1101, token).status == 303
-    gw.stop()
-    (path,) = spent_file(gw)
+    token, path = spent(gw)
     path.write_bytes(b"\xff" * 100)
     refused = run("run", config=gw.config_file)
     assert refused.returncode == 78 and path.name in refused.stderr and "move it away" in refused.stderr, refused
     path.rename(path.with_name("elsewhere"))
-    time.sleep(1.1)
-    gw.start()
+    start_later(gw)
     assert gw.redeem(1101, token).status == 403
 
 
 def test_a_damaged_line_of_the_spent_file_is_no_way_to_replay(make_gateway):
     gw = make_gateway()
-    token = gw.token(1101)
-    assert gw.redeem(1101, token).status == 303
-    gw.stop()
-    (path,) = spent_file(gw)
+    token, path = spent(gw)
     head, *lines = path.read_bytes().splitlines(keepends=True)
     assert len(lines) == 1
     path.write_bytes(head + b"\0" * (len(lines[0]) - 1) + b"\n")
-    time.sleep(1.1)
-    gw.start()
+    start_later(gw)
     assert gw.redeem(1101, token).status == 403
     assert gw.redeem(1101, gw.token(1101)).status == 303
 

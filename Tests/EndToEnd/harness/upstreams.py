@@ -340,6 +340,16 @@ def closes_after_the_request(connection: Connection):
     connection.read()
 
 
+def pours_without_end(connection: Connection):
+    connection.read()
+    connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    try:
+        while True:
+            connection.send(bytes(65536))
+    except OSError:
+        pass
+
+
 def resets_after_the_request(connection: Connection):
     connection.read()
     connection.reset()

@@ -3,20 +3,12 @@ import Wire
 extension Check {
     /// A connection's first packets mean the same however they are split.
     static func minecraft(_ bytes: [UInt8]) {
-        var verdicts: Set<String> = []
-        for schedule in schedules(bytes) {
-            var verdict = "partial"
-            for count in schedule where verdict == "partial" {
-                verdict = opening(bytes.span.extracting(0..<count))
-            }
-            verdicts.insert(verdict)
-        }
-        precondition(verdicts.count == 1, "it matters how the bytes are split: \(verdicts)")
+        agreed(bytes, from: ()) { span, _ in opening(span) }
     }
 
-    private static func opening(_ bytes: Span<UInt8>) -> String {
+    private static func opening(_ bytes: Span<UInt8>) -> String? {
         switch MinecraftOpening.parse(bytes) {
-        case .partial, .partialLegacy: return "partial"
+        case .partial, .partialLegacy: return nil
         case .malformed: return "malformed"
         case .oldLogin: return "old"
         case .legacy(let ping):
@@ -54,15 +46,11 @@ extension Check {
 
     /// A header means the same however it is split, and is never longer than what is there.
     static func proxyHeader(_ bytes: [UInt8]) {
-        var verdicts: Set<String> = []
-        for schedule in schedules(bytes) {
-            var verdict = ProxyHeader.Outcome.partial
-            for count in schedule where verdict == .partial {
-                verdict = ProxyHeader.parse(bytes.span.extracting(0..<count))
-                if case .complete(let length, _) = verdict { precondition(length <= count) }
-            }
-            verdicts.insert("\(verdict)")
+        agreed(bytes, from: ()) { span, _ in
+            let outcome = ProxyHeader.parse(span)
+            if outcome == .partial { return nil }
+            if case .complete(let length, _) = outcome { precondition(length <= span.count) }
+            return "\(outcome)"
         }
-        precondition(verdicts.count == 1, "it matters how the bytes are split: \(verdicts)")
     }
 }

@@ -21,10 +21,27 @@ public enum Check {
     }
 
     /// Lengths at which to hand over growing prefixes: whole, byte by byte, in two halves told by the input itself.
-    static func schedules(_ bytes: [UInt8]) -> [[Int]] {
+    private static func schedules(_ bytes: [UInt8]) -> [[Int]] {
         let count = bytes.count
         let split = bytes.reduce(count) { ($0 &* 31 &+ Int($1)) & 0xffff } % (count + 1)
         return [[count], Array(0...count), [split, count], [split / 2, split, count]]
+    }
+
+    /// Parses growing prefixes until `parse` gives a verdict, nil when it wants more: the same for all schedules.
+    /// `state` is what a parser keeps from one prefix to the next.
+    static func agreed<State>(
+        _ bytes: [UInt8], from state: @autoclosure () -> State, _ parse: (Span<UInt8>, inout State) -> String?
+    ) {
+        var verdicts: Set<String> = []
+        for schedule in schedules(bytes) {
+            var state = state()
+            var verdict: String?
+            for count in schedule where verdict == nil {
+                verdict = parse(bytes.span.extracting(0..<count), &state)
+            }
+            verdicts.insert(verdict ?? "partial")
+        }
+        precondition(verdicts.count == 1, "it matters how the bytes are split: \(verdicts)")
     }
 
     // MARK: Heads
@@ -33,86 +50,67 @@ public enum Check {
 
     private static func requestHead(_ bytes: [UInt8]) {
         let fields = HeadFields(capacity: 100)
-        var verdicts: Set<String> = []
-        for schedule in schedules(bytes) {
-            var scan = HeadScan()
-            var verdict = "partial"
-            for count in schedule where verdict == "partial" {
-                let span = bytes.span.extracting(0..<count)
-                switch HTTP1.parseRequestHead(span, scan: &scan, into: fields, limits: limits) {
-                case .partial: precondition(count < limits.bytes)
-                case .malformed(let defect): verdict = "\(defect.status) \(defect.status == 431 ? scan.cookieBytes : 0)"
-                case .complete(let head):
-                    verdict = "\(head.byteCount) \(head.targetRange) \(head.pathRange) \(head.queryRange as Any)"
-                    verdict += " \(head.framing) \(head.keepAlive) \(head.isWebSocketUpgrade) \(head.fieldsRange)"
-                    verify(Array(bytes[..<head.byteCount]), fields, head.fieldsRange)
-                    verify(bytes, fields, head.framing, isRequest: true)
-                    precondition(fields.count(of: .host) == 1)
-                    precondition(head.targetRange.lowerBound <= head.pathRange.lowerBound)
-                    precondition(head.pathRange.upperBound <= head.targetRange.upperBound)
-                    precondition(bytes[head.targetRange].allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x23 })
-                    if head.isWebSocketUpgrade { precondition(head.framing == .none && head.method == .get) }
-                }
+        agreed(bytes, from: HeadScan()) { span, scan in
+            switch HTTP1.parseRequestHead(span, scan: &scan, into: fields, limits: limits) {
+            case .partial:
+                precondition(span.count < limits.bytes)
+                return nil
+            case .malformed(let defect): return "\(defect.status) \(defect.status == 431 ? scan.cookieBytes : 0)"
+            case .complete(let head):
+                verify(Array(bytes[..<head.byteCount]), fields, head.fieldsRange)
+                verify(bytes, fields, head.framing, isRequest: true)
+                precondition(fields.count(of: .host) == 1)
+                precondition(head.targetRange.lowerBound <= head.pathRange.lowerBound)
+                precondition(head.pathRange.upperBound <= head.targetRange.upperBound)
+                precondition(bytes[head.targetRange].allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x23 })
+                if head.isWebSocketUpgrade { precondition(head.framing == .none && head.method == .get) }
+                return "\(head.byteCount) \(head.targetRange) \(head.pathRange) \(head.queryRange as Any)"
+                    + " \(head.framing) \(head.keepAlive) \(head.isWebSocketUpgrade) \(head.fieldsRange)"
             }
-            verdicts.insert(verdict)
         }
-        precondition(verdicts.count == 1, "it matters how the bytes are split: \(verdicts)")
     }
 
     private static func responseHead(_ bytes: [UInt8]) {
         let fields = HeadFields(capacity: 100)
         for method in [Wire.Method.get, .head] {
-            var verdicts: Set<String> = []
-            for schedule in schedules(bytes) {
-                var scan = HeadScan()
-                var verdict = "partial"
-                for count in schedule where verdict == "partial" {
-                    let span = bytes.span.extracting(0..<count)
-                    let outcome = HTTP1.parseResponseHead(
-                        span, scan: &scan, into: fields, limits: limits, answering: method, upgraded: true)
-                    switch outcome {
-                    case .partial: precondition(count < limits.bytes)
-                    case .malformed(let defect): verdict = "\(defect.status)"
-                    case .complete(let head):
-                        verdict =
-                            "\(head.byteCount) \(head.status) \(head.framing) \(head.keepAlive) \(head.reasonRange)"
-                        verify(Array(bytes[..<head.byteCount]), fields, head.fieldsRange)
-                        precondition((100...599).contains(head.status))
-                        if head.framing == .untilClose { precondition(!head.keepAlive) }
-                        if method == .head || head.status < 200 || head.status == 204 || head.status == 304 {
-                            precondition(head.framing == .none)
-                        } else {
-                            verify(bytes, fields, head.framing, isRequest: false)
-                        }
+            agreed(bytes, from: HeadScan()) { span, scan in
+                let outcome = HTTP1.parseResponseHead(
+                    span, scan: &scan, into: fields, limits: limits, answering: method, upgraded: true)
+                switch outcome {
+                case .partial:
+                    precondition(span.count < limits.bytes)
+                    return nil
+                case .malformed(let defect): return "\(defect.status)"
+                case .complete(let head):
+                    verify(Array(bytes[..<head.byteCount]), fields, head.fieldsRange)
+                    precondition((100...599).contains(head.status))
+                    if head.framing == .untilClose { precondition(!head.keepAlive) }
+                    if method == .head || head.status < 200 || head.status == 204 || head.status == 304 {
+                        precondition(head.framing == .none)
+                    } else {
+                        verify(bytes, fields, head.framing, isRequest: false)
                     }
+                    return "\(head.byteCount) \(head.status) \(head.framing) \(head.keepAlive) \(head.reasonRange)"
                 }
-                verdicts.insert(verdict)
             }
-            precondition(verdicts.count == 1, "it matters how the bytes are split: \(verdicts)")
         }
     }
 
     private static func trailers(_ bytes: [UInt8]) {
         let fields = HeadFields(capacity: 100)
-        var verdicts: Set<String> = []
-        for schedule in schedules(bytes) {
-            var scan = HeadScan()
-            var verdict = "partial"
-            for count in schedule where verdict == "partial" {
-                let span = bytes.span.extracting(0..<count)
-                switch HTTP1.parseTrailers(span, scan: &scan, into: fields, limits: limits) {
-                case .partial: precondition(count < limits.bytes)
-                case .malformed(let defect):
-                    precondition(defect.status == 400)
-                    verdict = "400"
-                case .complete(let size):
-                    verdict = "\(size) \(fields.count)"
-                    verify(Array(bytes[..<size]), fields, 0..<size - 2)
-                }
+        agreed(bytes, from: HeadScan()) { span, scan in
+            switch HTTP1.parseTrailers(span, scan: &scan, into: fields, limits: limits) {
+            case .partial:
+                precondition(span.count < limits.bytes)
+                return nil
+            case .malformed(let defect):
+                precondition(defect.status == 400)
+                return "400"
+            case .complete(let size):
+                verify(Array(bytes[..<size]), fields, 0..<size - 2)
+                return "\(size) \(fields.count)"
             }
-            verdicts.insert(verdict)
         }
-        precondition(verdicts.count == 1, "it matters how the bytes are split: \(verdicts)")
     }
 
     /// The table tiles the field lines, and each line is what a plain reading of it gives.

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <string.h>
 
 static int is_mapped(uint64_t high, uint64_t low) { return high == 0 && low >> 32 == 0xffff; }
@@ -142,14 +141,6 @@ void zlh_name_thread(const char *name) {
     char cut[16] = {0};
     strncpy(cut, name, sizeof cut - 1);
     pthread_setname_np(pthread_self(), cut);
-}
-
-int zlh_available_processors(void) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : count;
 }
 
 int zlh_pipe(int ends[2], int size) {

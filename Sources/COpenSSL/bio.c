@@ -21,7 +21,6 @@ static int wire_read(BIO *bio, char *bytes, int count) {
     do got = recv(wire->fd, bytes, (size_t)count, 0);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
-        wire->bytes_in += (uint64_t)got;
         if (got < count && !wire->peer_closed) wire->drained = 1;
         return (int)got;
     }

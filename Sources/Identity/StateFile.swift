@@ -15,13 +15,7 @@ public struct StateError: Error, Sendable, Equatable, CustomStringConvertible {
 enum StateFile {
     /// The contents; nil when there is no such file. Refuses what others may have read or written.
     static func read(_ path: String, atMost limit: Int = 1 << 20) throws(StateError) -> [UInt8]? {
-        let file: OpenFile
-        do {
-            file = try OpenFile(path, O_RDONLY)
-        } catch {
-            if error.isMissing { return nil }
-            throw error.state
-        }
+        guard let file = try existing(path) else { return nil }
         let status = try file.status()
         guard status.isRegular else { throw StateError(path: path, reason: "not a regular file") }
         guard status.mode & 0o077 == 0 else {
@@ -55,14 +49,18 @@ enum StateFile {
 
     /// What the file is like; nil when there is none.
     static func status(_ path: String) throws(StateError) -> OpenFile.Status? {
-        let file: OpenFile
+        guard let file = try existing(path) else { return nil }
+        return try file.status()
+    }
+
+    /// The file, opened for reading; nil when there is none.
+    private static func existing(_ path: String) throws(StateError) -> OpenFile? {
         do {
-            file = try OpenFile(path, O_RDONLY)
+            return try OpenFile(path, O_RDONLY)
         } catch {
             if error.isMissing { return nil }
             throw error.state
         }
-        return try file.status()
     }
 
     /// Writes a new file beside the old one and renames it over it, so that a reader, or a crash at any moment, sees

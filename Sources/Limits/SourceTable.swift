@@ -44,33 +44,24 @@ public final class SourceTable: Sendable {
             case .tooManyConnections: nil
             }
         }
-
-        /// The limit's dotted name, for `zlh_edge_refused_total{reason}`.
-        public func metric(_ kind: ListenerKind) -> StaticString {
-            switch self {
-            case .blocked: "penalty"
-            case .tooManyConnections: kind == .https ? "https.connections" : "minecraft.connections"
-            case .connectRate: kind == .https ? "https.connects" : "minecraft.connects"
-            }
-        }
     }
 
-    private final class Shard: Sendable {
+    final class Shard: Sendable {
         let state: Mutex<SourceShard>
         init(_ settings: SourceSettings, capacity: Int) {
             state = Mutex(SourceShard(settings, capacity: capacity))
         }
     }
 
-    private struct Shared: Sendable {
+    struct Shared: Sendable {
         var settings: SourceSettings
         var source = Source(prefix: IPAddress(high: 0, low: 0), hash: 0, chained: -1)
     }
 
     private static let sharedShard = UInt16.max
 
-    private let shards: [Shard]
-    private let overflow: Mutex<Shared>
+    let shards: [Shard]
+    let overflow: Mutex<Shared>
     private let bits: Atomic<UInt32>
     private let secret: (UInt64, UInt64, UInt64)
 
@@ -99,16 +90,6 @@ public final class SourceTable: Sendable {
     /// Sources remembered now.
     public var trackedSources: Int {
         shards.reduce(0) { $0 + $1.state.withLock { $0.count } }
-    }
-
-    /// Bytes held for sources and their index: at most about 180 a place.
-    var storageBytes: Int {
-        shards.reduce(0) { $0 + $1.state.withLock { $0.storageBytes } }
-    }
-
-    /// Connections open now whose source found no place and shares the common bucket.
-    public var overflowConnections: Int {
-        overflow.withLock { Int($0.source.kinds[0].open) + Int($0.source.kinds[1].open) }
     }
 }
 
@@ -176,23 +157,6 @@ extension SourceTable {
         }
     }
 
-    /// Whether `takeUnauthenticated` would succeed; takes nothing.
-    public func hasUnauthenticated(_ address: IPAddress, nowMs: Int64) -> Bool {
-        peek(address) { source, settings in
-            source.unauthenticated.msUntilNext(settings.https.unauthenticated, nowMs: nowMs)
-        } == 0
-    }
-
-    /// Whether `takeStatus` would succeed; takes nothing.
-    public func hasStatus(_ address: IPAddress, nowMs: Int64) -> Bool {
-        peek(address) { source, settings in source.status.msUntilNext(settings.minecraft.status, nowMs: nowMs) } == 0
-    }
-
-    /// Whether `takeLogin` would succeed; takes nothing.
-    public func hasLogin(_ address: IPAddress, nowMs: Int64) -> Bool {
-        peek(address) { source, settings in source.login.msUntilNext(settings.minecraft.login, nowMs: nowMs) } == 0
-    }
-
     private func take(
         _ address: IPAddress, nowMs: Int64, _ body: (inout Source, SourceSettings) -> Int64?
     ) -> Int64? {
@@ -206,16 +170,6 @@ extension SourceTable {
         }
         if let known { return known }
         return overflow.withLock { body(&$0.source, $0.settings) }
-    }
-
-    private func peek(_ address: IPAddress, _ body: (Source, SourceSettings) -> Int64) -> Int64 {
-        let (prefix, hash, shard) = locate(address)
-        let known: Int64? = shards[shard].state.withLock { state in
-            if state.settings.isExempt(address) { return 0 }
-            guard let at = state.find(prefix, hash) else { return state.isFull ? nil : 0 }
-            return body(state.sources[at], state.settings)
-        }
-        return known ?? overflow.withLock { body($0.source, $0.settings) }
     }
 }
 
@@ -238,11 +192,6 @@ extension SourceTable {
             return blocked
         }
     }
-
-    /// Milliseconds for which new connections of the source at `kind` are still blocked; 0 when they are not.
-    public func blockedMs(_ address: IPAddress, _ kind: ListenerKind, nowMs: Int64) -> Int64 {
-        peek(address) { source, _ in max(source.kinds[Int(kind.rawValue)].blockedUntilMs, nowMs) - nowMs }
-    }
 }
 
 // MARK: Finding the place
@@ -254,7 +203,7 @@ extension SourceTable {
         return ipv4 << 8 | ipv6
     }
 
-    private func locate(_ address: IPAddress) -> (prefix: IPAddress, hash: UInt32, shard: Int) {
+    func locate(_ address: IPAddress) -> (prefix: IPAddress, hash: UInt32, shard: Int) {
         let bits = bits.load(ordering: .relaxed)
         let prefix = address.prefix(Int(address.isIPv4 ? bits >> 8 : bits & 255))
         let first = (prefix.high ^ secret.0).multipliedFullWidth(by: prefix.low ^ secret.1)

@@ -62,11 +62,11 @@ public final class LocalServer: Sendable {
             case .stopped: return
             case .full: refuse(socket)
             case .admitted(let number):
-                let isStarted = LocalThread.start {
+                let problem = Thread.tryStart {
                     LocalConnection(socket, limits: self.limits).serve(self.handler)
                     self.forget(number)
                 }
-                if !isStarted {
+                if problem != nil {
                     forget(number)
                     refuse(socket)
                 }

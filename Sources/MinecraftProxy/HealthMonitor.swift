@@ -6,6 +6,8 @@ import Wire
 
 /// Pings every backend of the snapshot by turns and decides which are in rotation. On the first loop alone.
 struct HealthMonitor {
+    /// How often it looks which pings are due.
+    static let tickMs: UInt64 = 200
     /// Pings under way at once.
     private static let atOnce = 64
     /// A status of this protocol is asked for: servers of every age answer it.

@@ -4,50 +4,24 @@ import Reactor
 import Transport
 import Wire
 
-/// One listening socket of one loop. It accepts what the limits allow, pauses when descriptors or places run short, and
-/// looks again a moment later, so that it never spins.
-final class MinecraftListener: EventSource {
-    private static let acceptsPerTurn = 64
-    private static let pauseMs: UInt64 = 100
-
-    private let socket: FileDescriptor
+/// One listening socket of one loop, for players.
+final class MinecraftListener: Acceptor {
     private let worker: MinecraftWorker
 
     init(_ socket: consuming FileDescriptor, worker: MinecraftWorker) throws(SystemError) {
-        self.socket = socket
         self.worker = worker
-        super.init()
-        try worker.loop.register(self, self.socket)
+        try super.init(socket, on: worker.loop)
     }
 
-    func close() {
-        worker.loop.deregister(self, socket)
-        Socket.shutdownWriting(socket)
+    override func room() -> Room {
+        guard let shortage = worker.shared.places.shortage else { return .free }
+        worker.metrics.refused(.minecraft, shortage == .memory ? .memory : .connections)
+        return .none
     }
 
-    override func ready(_ events: Readiness) { accept() }
-    override func resumed() { accept() }
-    override func expired() { accept() }
+    override func fellShort() { worker.metrics.refused(.minecraft, .connections) }
 
-    private func accept() {
-        for _ in 0..<Self.acceptsPerTurn {
-            if let shortage = worker.shared.places.shortage {
-                worker.metrics.refused(.minecraft, shortage == .memory ? .memory : .connections)
-                return worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
-            }
-            do {
-                guard let accepted = try Socket.accept(on: socket) else { return }
-                admit(accepted)
-            } catch {
-                // Out of descriptors or memory: what waits in the backlog keeps waiting.
-                worker.metrics.refused(.minecraft, .connections)
-                return worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
-            }
-        }
-        worker.loop.runAgain(self)
-    }
-
-    private func admit(_ accepted: consuming AcceptedSocket) {
+    override func admit(_ accepted: consuming AcceptedSocket) {
         let peer = Endpoint(address: IPAddress(high: accepted.high, low: accepted.low), port: accepted.port)
         // Behind a proxy the source is known once its header was read.
         if worker.settings.trustedProxies.contains(where: { $0.contains(peer.address) }) {

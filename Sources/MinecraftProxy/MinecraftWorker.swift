@@ -29,7 +29,6 @@ public final class MinecraftWorker: LoopGuest {
     private var listeners: [MinecraftListener] = []
     private var probes: [ObjectIdentifier: StatusProbe] = [:]
     var health: HealthMonitor?
-    private let mailbox: MinecraftMailbox
     /// Sources closed in this turn, kept until its end as callers may still hold them.
     private var retired: [EventSource] = []
     private(set) var isDraining = false
@@ -47,12 +46,13 @@ public final class MinecraftWorker: LoopGuest {
         self.snapshot = snapshot
         self.finished = finished
         metrics = shared.metrics[index]
-        mailbox = MinecraftMailbox(try Mailbox())
-        try mailbox.start(for: self)
-        shared.add(mailbox.messages, loop: index)
+        let mailbox = try Mailbox<MinecraftMessage>()
+        // The loop holds the worker so: both live until the process ends.
+        try mailbox.deliver(on: loop) { self.receive($0) }
+        shared.add(mailbox, loop: index)
         if index == 0 {
             health = HealthMonitor()
-            mailbox.tick()
+            loop.tick(everyMs: HealthMonitor.tickMs) { self.checkHealth() }
         }
     }
 
@@ -134,7 +134,7 @@ public final class MinecraftWorker: LoopGuest {
 
     // MARK: Messages
 
-    func receive(_ message: MinecraftMessage) {
+    private func receive(_ message: MinecraftMessage) {
         switch message {
         case .adopt(let next): snapshot = next
         case .statusReady(let route, let ok): statusReady(route, ok: ok)
@@ -142,8 +142,6 @@ public final class MinecraftWorker: LoopGuest {
         case .stop: stopNow()
         }
     }
-
-    func ticked() { checkHealth() }
 
     private func drain(_ overMs: Int) {
         guard !isDraining else { return }
@@ -178,36 +176,5 @@ public final class MinecraftWorker: LoopGuest {
             log.withReadable { shared.log.submit($0) }
             log.removeAll()
         }
-    }
-}
-
-/// Receives the worker's mail and, on the first loop, its ticks. Both live until the process ends.
-private final class MinecraftMailbox: EventSource {
-    private static let tickMs: UInt64 = 200
-    let messages: Mailbox<MinecraftMessage>
-    private var worker: MinecraftWorker?
-
-    init(_ messages: Mailbox<MinecraftMessage>) {
-        self.messages = messages
-        super.init()
-    }
-
-    func start(for worker: MinecraftWorker) throws(SystemError) {
-        self.worker = worker
-        try messages.deliver(to: self, on: worker.loop)
-    }
-
-    func tick() {
-        guard let loop = worker?.loop else { return }
-        loop.setDeadline(loop.nowMs + Self.tickMs, for: self)
-    }
-
-    override func ready(_ events: Readiness) {
-        for message in messages.drain() { worker?.receive(message) }
-    }
-
-    override func expired() {
-        worker?.ticked()
-        tick()
     }
 }

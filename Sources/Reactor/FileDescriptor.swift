@@ -33,12 +33,4 @@ public struct SystemError: Error, Sendable, Equatable, CustomStringConvertible {
 
     /// Neither the process nor the system has a descriptor left.
     public var isOutOfDescriptors: Bool { code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM }
-
-    /// Nobody listens there, or there is no way there.
-    public var isUnreachable: Bool {
-        switch code {
-        case ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN, EADDRNOTAVAIL, EACCES, EPERM: true
-        default: false
-        }
-    }
 }

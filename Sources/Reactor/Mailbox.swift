@@ -34,9 +34,9 @@ public final class Mailbox<Message: Sendable>: Sendable {
         }
     }
 
-    /// Wakes `source` on `loop` when something was posted.
-    public func deliver(to source: EventSource, on loop: EventLoop) throws(SystemError) {
-        try loop.register(source, wake)
+    /// Calls `receive` with each message, in order, on `loop` for as long as the loop lives.
+    public func deliver(on loop: EventLoop, _ receive: @escaping (Message) -> Void) throws(SystemError) {
+        try loop.register(MailboxSource(self, receive), wake)
     }
 
     /// Sleeps until something was posted or the time is over: for a thread without a loop.
@@ -44,5 +44,21 @@ public final class Mailbox<Message: Sendable>: Sendable {
         var descriptor = pollfd(fd: wake.raw, events: Int16(POLLIN), revents: 0)
         _ = unsafe poll(&descriptor, 1, atMostMs)
         return drain()
+    }
+}
+
+/// Empties a mailbox when its loop is woken.
+private final class MailboxSource<Message: Sendable>: EventSource {
+    private let mailbox: Mailbox<Message>
+    private let receive: (Message) -> Void
+
+    init(_ mailbox: Mailbox<Message>, _ receive: @escaping (Message) -> Void) {
+        self.mailbox = mailbox
+        self.receive = receive
+        super.init()
+    }
+
+    override func ready(_ events: Readiness) {
+        for message in mailbox.drain() { receive(message) }
     }
 }

@@ -10,23 +10,30 @@ public enum Thread {
 
     /// Starts a detached thread. `name` shows in `top -H` and is cut to 15 bytes.
     public static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let wrapped = Body {
+        let problem = tryStart {
             unsafe zlh_name_thread(name)
             body()
         }
+        if let problem { preconditionFailure("pthread_create: \(problem)") }
+    }
+
+    /// Starts a detached thread that has the name of this one; says what is wrong when the system has none left, and
+    /// that must not end the whole program.
+    public static func tryStart(_ body: @escaping @Sendable () -> Void) -> SystemError? {
         var thread = pthread_t()
-        let argument = unsafe Unmanaged.passRetained(wrapped).toOpaque()
+        let argument = unsafe Unmanaged.passRetained(Body(body))
         let status = unsafe pthread_create(
             &thread, nil,
             { argument in
                 guard let argument = unsafe argument else { return nil }
                 unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
                 return nil
-            }, argument)
-        precondition(status == 0, "pthread_create: \(SystemError(status))")
+            }, argument.toOpaque())
+        guard status == 0 else {
+            unsafe argument.release()
+            return SystemError(status)
+        }
         pthread_detach(thread)
+        return nil
     }
-
-    /// Processors that this process may use.
-    public static var availableProcessors: Int { Int(zlh_available_processors()) }
 }

@@ -57,8 +57,6 @@ public final class Supervisor {
     /// When a drain is cut short.
     private var drainEndsMs = UInt64.max
     private var ticksUntilRotation = Supervisor.ticketRotationTicks
-    private let mailboxSource: CallbackSource
-    private let ticker: CallbackSource
 
     /// How often memory is looked at and the rest is swept: milliseconds.
     private static let tickMs: UInt64 = 250
@@ -112,8 +110,6 @@ public final class Supervisor {
         minecraft = MinecraftShared(sources: shared.sources, metrics: metrics, log: log, places: shared)
         loop = try EventLoop()
         mailbox = try Mailbox()
-        mailboxSource = CallbackSource()
-        ticker = CallbackSource()
         _ = try makeSnapshot()
         for warning in warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
         if shared.spent.damagedLines > 0 {
@@ -153,13 +149,10 @@ public final class Supervisor {
         let sockets = try listen()
         try startAdminServer()
         try signals.deliver(on: loop) { [unowned self] in self.received($0) }
-        mailboxSource.run = { [unowned self] in
-            for message in self.mailbox.drain() { self.receive(message) }
-        }
-        try mailbox.deliver(to: mailboxSource, on: loop)
+        try mailbox.deliver(on: loop) { [unowned self] in self.receive($0) }
         watch = try FileWatch(on: loop) { [unowned self] in self.filesChanged($0) }
         watchFiles()
-        try startTicking()
+        loop.tick(everyMs: Self.tickMs) { [unowned self] in self.tick() }
         let ports = sockets.httpsPorts
         try startWorkers(sockets)
         publish()
@@ -311,23 +304,11 @@ public final class Supervisor {
 
     // MARK: Ticks
 
-    private func startTicking() throws {
-        // A mailbox of its own gives the ticker a descriptor, which a deadline needs to be registered.
-        ticker.due = { [unowned self] in self.tick() }
-        try tickerMail.deliver(to: ticker, on: loop)
-        loop.setDeadline(loop.nowMs + Self.tickMs, for: ticker)
-    }
-
-    private lazy var tickerMail: Mailbox<Never> = {
-        do { return try Mailbox() } catch { fatalError("eventfd: \(error)") }
-    }()
-
     private var ticks = 0
     /// Worked out once a configuration: `auto` reads the machine's and the cgroup's figures.
     lazy var memoryBudget = config.memoryBudget
 
     private func tick() {
-        loop.setDeadline(loop.nowMs + Self.tickMs, for: ticker)
         let used = SystemMemory.residentBytes() ?? 0
         let pressure = memoryBudget.pressure(used: used)
         if pressure != shared.memoryPressure {
@@ -419,12 +400,4 @@ enum SupervisorMessage: Sendable {
     case loaded(ReloadResult)
     case workerStarted
     case workerEnded(String?)
-}
-
-/// A source that calls a closure; for the control loop, where that costs nothing that matters.
-final class CallbackSource: EventSource {
-    var run: (() -> Void)?
-    var due: (() -> Void)?
-    override func ready(_ events: Readiness) { run?() }
-    override func expired() { due?() }
 }

@@ -34,7 +34,8 @@ public final class CertificateStore {
         let context: OpaquePointer
     }
 
-    private let entries: [Entry]
+    /// Whole once `init` is over. Filled one by one, so that `deinit` frees what an `init` that throws had made.
+    private var entries: [Entry] = []
     private let ticketKeys: UnsafeMutablePointer<zlh_ticket_keys>
     private let protocols: [[UInt8]]
 
@@ -47,20 +48,18 @@ public final class CertificateStore {
         unsafe ticketKeys.initialize(to: zlh_ticket_keys())
         unsafe keys.store(in: ticketKeys)
         protocols = settings.protocols.map { Array($0.rawValue.utf8) }
-        var made: [Entry] = []
         for certificate in certificates {
             let names = Set(certificate.names)
-            if let twin = made.firstIndex(where: { Set($0.names) == names && !names.isEmpty }),
-                unsafe !Self.has(certificate, made[twin].context)
+            if let twin = entries.firstIndex(where: { Set($0.names) == names && !names.isEmpty }),
+                unsafe !Self.has(certificate, entries[twin].context)
             {
-                try unsafe Self.add(certificate, to: made[twin].context)
+                try unsafe Self.add(certificate, to: entries[twin].context)
             } else {
                 let context = try unsafe Self.makeContext(settings, file: certificate.path)
-                unsafe made.append(Entry(names: certificate.names, context: context))
+                unsafe entries.append(Entry(names: certificate.names, context: context))
                 try unsafe Self.add(certificate, to: context)
             }
         }
-        entries = made
         let this = unsafe Unmanaged.passUnretained(self).toOpaque()
         entries.forEach { entry in
             unsafe zlh_use_ticket_keys(entry.context, ticketKeys)

@@ -62,9 +62,6 @@ public final class TLSSession {
         unsafe wire.pointee.drained != 0 && !isOver && SSL_has_pending(ssl) == 0
     }
 
-    /// Encrypted bytes received so far.
-    public var bytesReceived: UInt64 { unsafe wire.pointee.bytes_in }
-
     /// KeyUpdate messages received so far (RFC 8446 section 4.6.3).
     public var keyUpdates: UInt32 { unsafe wire.pointee.key_updates }
 
@@ -82,9 +79,6 @@ public final class TLSSession {
 
     /// Whether a ticket spared the full handshake.
     public var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
-
-    /// Whether the client sent a server name (SNI).
-    public var hasServerName: Bool { unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nil }
 
     /// Takes the handshake as far as it goes; its flights are appended to `outbound`.
     public func handshake(outbound: inout ByteBuffer, _ pool: BlockPool) -> TLSOutcome {

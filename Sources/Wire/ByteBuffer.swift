@@ -50,16 +50,6 @@ public struct ByteBuffer: ~Copyable {
         return try unsafe body(bytes.span)
     }
 
-    /// Lends the readable bytes for changing in place.
-    @inlinable
-    public mutating func withMutableReadable<R: ~Copyable, E: Error>(
-        _ body: (inout MutableSpan<UInt8>) throws(E) -> R
-    ) throws(E) -> R {
-        let bytes = unsafe UnsafeMutableBufferPointer(start: base.map { unsafe $0 + head }, count: tail - head)
-        var span = unsafe bytes.mutableSpan
-        return try body(&span)
-    }
-
     /// Lends the free space behind the readable bytes; what `body` initialises becomes readable.
     @inlinable
     public mutating func withWritable<R: ~Copyable, E: Error>(

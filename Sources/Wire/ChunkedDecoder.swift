@@ -51,9 +51,6 @@ public struct ChunkedDecoder: Sendable {
         extensionsLeft = extensionsBytes
     }
 
-    /// Whether the last chunk was read.
-    public var isDone: Bool { state == .done }
-
     /// Looks at `bytes` from `start` on. Positions are absolute; call again from the consumed position until it is
     /// `.needMore`.
     public mutating func next(_ bytes: borrowing Span<UInt8>, from start: Int) -> Step {

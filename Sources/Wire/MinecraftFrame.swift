@@ -46,6 +46,42 @@ enum MinecraftFrame {
             return .body(at..<(at + Int(length)))
         }
     }
+
+    /// The same for a frame that must hold packet 0, the first of its state: what follows the packet's number.
+    static func firstPacket(_ bytes: borrowing Span<UInt8>, from start: Int, least: Int, most: Int) -> Bounds {
+        let bounds = bounds(bytes, from: start, least: least, most: most)
+        guard case .body(let body) = bounds else { return bounds }
+        guard body.lowerBound < bytes.count else { return .partial }
+        guard bytes[body.lowerBound] == 0 else { return .malformed }
+        return .body((body.lowerBound + 1)..<body.upperBound)
+    }
+
+    /// A text that has come with all of its frame, which ends at `end`.
+    enum Text: Equatable {
+        case complete(Range<Int>, end: Int)
+        case partial
+        case malformed
+    }
+
+    /// The text of so many bytes that packet 0 begins with; what follows it in the frame is left out.
+    static func firstText(
+        _ bytes: borrowing Span<UInt8>, from start: Int, least: Int, most: Int, length allowed: ClosedRange<Int32>
+    ) -> Text {
+        switch firstPacket(bytes, from: start, least: least, most: most) {
+        case .partial: return .partial
+        case .malformed: return .malformed
+        case .body(let body):
+            var at = body.lowerBound
+            switch number(bytes, &at, end: body.upperBound) {
+            case .partial: return .partial
+            case .malformed: return .malformed
+            case .value(let length):
+                guard allowed.contains(length), Int(length) <= body.upperBound - at else { return .malformed }
+                guard bytes.count >= body.upperBound else { return .partial }
+                return .complete(at..<(at + Int(length)), end: body.upperBound)
+            }
+        }
+    }
 }
 
 extension ByteBuffer {

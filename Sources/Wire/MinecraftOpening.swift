@@ -66,15 +66,12 @@ public enum MinecraftOpening: Sendable, Equatable {
 
     private static func parseHandshake(_ bytes: borrowing Span<UInt8>) -> MinecraftOpening {
         let body: Range<Int>
-        switch MinecraftFrame.bounds(bytes, from: 0, least: handshakeLeast, most: handshakeLimit) {
+        switch MinecraftFrame.firstPacket(bytes, from: 0, least: handshakeLeast, most: handshakeLimit) {
         case .partial: return .partial
         case .malformed: return .malformed
         case .body(let range): body = range
         }
         var at = body.lowerBound
-        guard at < bytes.count else { return .partial }
-        guard bytes[at] == 0 else { return .malformed }
-        at += 1
         var version: Int32 = 0
         var length: Int32 = 0
         switch MinecraftFrame.number(bytes, &at, end: body.upperBound) {

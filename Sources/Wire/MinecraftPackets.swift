@@ -17,26 +17,13 @@ public struct MinecraftLoginStart: Sendable, Equatable {
 
     /// Reads the frame that starts at `start`.
     public static func parse(_ bytes: borrowing Span<UInt8>, from start: Int) -> Outcome {
-        let body: Range<Int>
-        switch MinecraftFrame.bounds(bytes, from: start, least: 3, most: limit) {
+        // 16 characters are at most 48 bytes of UTF-8.
+        switch MinecraftFrame.firstText(bytes, from: start, least: 3, most: limit, length: 1...48) {
         case .partial: return .partial
         case .malformed: return .malformed
-        case .body(let range): body = range
-        }
-        var at = body.lowerBound
-        guard at < bytes.count else { return .partial }
-        guard bytes[at] == 0 else { return .malformed }
-        at += 1
-        switch MinecraftFrame.number(bytes, &at, end: body.upperBound) {
-        case .partial: return .partial
-        case .malformed: return .malformed
-        case .value(let length):
-            // 16 characters are at most 48 bytes of UTF-8.
-            guard length >= 1, length <= 48, Int(length) <= body.upperBound - at else { return .malformed }
-            guard bytes.count >= body.upperBound else { return .partial }
-            let name = at..<(at + Int(length))
+        case .complete(let name, let end):
             guard characters(bytes, name) <= 16 else { return .malformed }
-            return .complete(.init(end: body.upperBound, nameRange: name))
+            return .complete(.init(end: end, nameRange: name))
         }
     }
 
@@ -86,23 +73,10 @@ public enum MinecraftStatusResponse: Sendable, Equatable {
 
     /// Reads an answer from the first bytes a server sent.
     public static func parse(_ bytes: borrowing Span<UInt8>) -> MinecraftStatusResponse {
-        let body: Range<Int>
-        switch MinecraftFrame.bounds(bytes, from: 0, least: 4, most: limit) {
+        switch MinecraftFrame.firstText(bytes, from: 0, least: 4, most: limit, length: 2...(.max)) {
         case .partial: return .partial
         case .malformed: return .malformed
-        case .body(let range): body = range
-        }
-        var at = body.lowerBound
-        guard at < bytes.count else { return .partial }
-        guard bytes[at] == 0 else { return .malformed }
-        at += 1
-        switch MinecraftFrame.number(bytes, &at, end: body.upperBound) {
-        case .partial: return .partial
-        case .malformed: return .malformed
-        case .value(let length):
-            guard length >= 2, Int(length) <= body.upperBound - at else { return .malformed }
-            guard bytes.count >= body.upperBound else { return .partial }
-            return .complete(json: at..<(at + Int(length)))
+        case .complete(let json, _): return .complete(json: json)
         }
     }
 }

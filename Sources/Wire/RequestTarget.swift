@@ -1,11 +1,5 @@
 /// Questions about a request's path and query, asked of the raw bytes.
 public enum RequestTarget {
-    /// Whether a target may hold these bytes: printable ASCII without space and `#`, at least one. HTTP/1 heads were
-    /// checked when they were parsed; this is for those that come otherwise.
-    public static func isLegal(_ target: borrowing Span<UInt8>) -> Bool {
-        !target.isEmpty && ByteSearch.first(.notTarget, target, 0, target.count) == target.count
-    }
-
     /// The value of the first `token` parameter, if it has the shape of a launch token: three base64url parts between
     /// dots, none empty. Any other is the container's own (contract, section 5).
     public static func tokenParameter(in query: borrowing Span<UInt8>) -> Range<Int>? {

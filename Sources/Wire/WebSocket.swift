@@ -16,13 +16,6 @@ public enum WebSocket {
 
 /// A close frame of the gateway's own.
 public enum WebSocketClose {
-    /// Session ended or revoked.
-    public static let policy: UInt16 = 1008
-    /// The route went away or changed.
-    public static let serviceRestart: UInt16 = 1012
-    /// The gateway drains.
-    public static let goingAway: UInt16 = 1001
-
     /// Appends a close frame as a server sends it, unmasked. `reason` is UTF-8 and at most 123 bytes (section 5.5).
     public static func append(code: UInt16, reason: StaticString, to output: inout ByteBuffer) {
         precondition(reason.utf8CodeUnitCount <= 123)

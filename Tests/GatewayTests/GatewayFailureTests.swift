@@ -38,7 +38,6 @@ extension GatewayFailure {
         let status: UInt16
         let error: String
         let reason: RefusalReason
-        let side: FailureSide
         var closes = false
         var reloads: Int?
         var testDescription: String { "\(failure)" }
@@ -46,54 +45,52 @@ extension GatewayFailure {
 
     static let rows = [
         Row(
-            failure: .badRequest("x"), status: 400, error: "bad_request", reason: .badRequest, side: .client,
+            failure: .badRequest("x"), status: 400, error: "bad_request", reason: .badRequest,
             closes: true),
         Row(
             failure: .badRequest("x", .framingTrailers), status: 400, error: "bad_request", reason: .framingTrailers,
-            side: .client, closes: true),
+            closes: true),
         Row(
-            failure: .notImplemented("x"), status: 501, error: "bad_request", reason: .badRequest, side: .client,
+            failure: .notImplemented("x"), status: 501, error: "bad_request", reason: .badRequest,
             closes: true),
         Row(
             failure: .methodNotAllowed(allow: "GET"), status: 405, error: "method_not_allowed",
-            reason: .methodNotAllowed,
-            side: .client),
-        Row(failure: .misdirected, status: 421, error: "misdirected", reason: .misdirected, side: .client),
+            reason: .methodNotAllowed),
+        Row(failure: .misdirected, status: 421, error: "misdirected", reason: .misdirected),
         Row(
             failure: .headTooLarge(.headersBytes, clearsCookies: false), status: 431, error: "too_large",
-            reason: .headersBytes, side: .client, closes: true),
+            reason: .headersBytes, closes: true),
         Row(
             failure: .headTooLarge(.headersFields, clearsCookies: true), status: 431, error: "too_large",
-            reason: .headersFields, side: .client, closes: true),
-        Row(failure: .payloadTooLarge, status: 413, error: "too_large", reason: .tooLarge, side: .client),
+            reason: .headersFields, closes: true),
+        Row(failure: .payloadTooLarge, status: 413, error: "too_large", reason: .tooLarge),
         Row(
             failure: .requestTimeout(.headersTimeout), status: 408, error: "timeout", reason: .headersTimeout,
-            side: .client, closes: true),
+            closes: true),
         Row(
             failure: .limited(.httpsUnauthenticated, retryAfterSeconds: 3), status: 429, error: "limited",
-            reason: .httpsUnauthenticated, side: .client),
+            reason: .httpsUnauthenticated),
         Row(
-            failure: .overloaded(.upstreamQueue), status: 503, error: "limited", reason: .upstreamQueue, side: .gateway,
+            failure: .overloaded(.upstreamQueue), status: 503, error: "limited", reason: .upstreamQueue,
             reloads: 2),
-        Row(failure: .unauthorized(.none), status: 401, error: "unauthorized", reason: .unauthorized, side: .client),
-        Row(failure: .unauthorized(.expired), status: 401, error: "unauthorized", reason: .unauthorized, side: .client),
-        Row(failure: .unauthorized(.revoked), status: 401, error: "unauthorized", reason: .unauthorized, side: .client),
-        Row(failure: .forbidden("why"), status: 403, error: "forbidden", reason: .forbidden, side: .client),
-        Row(failure: .noSuchIDE, status: 404, error: "no_such_ide", reason: .noSuchIde, side: .gateway),
+        Row(failure: .unauthorized(.none), status: 401, error: "unauthorized", reason: .unauthorized),
+        Row(failure: .unauthorized(.expired), status: 401, error: "unauthorized", reason: .unauthorized),
+        Row(failure: .unauthorized(.revoked), status: 401, error: "unauthorized", reason: .unauthorized),
+        Row(failure: .forbidden("why"), status: 403, error: "forbidden", reason: .forbidden),
+        Row(failure: .noSuchIDE, status: 404, error: "no_such_ide", reason: .noSuchIde),
         Row(
-            failure: .notYetRouted(until: 100), status: 404, error: "no_such_ide", reason: .noSuchIde, side: .gateway,
+            failure: .notYetRouted(until: 100), status: 404, error: "no_such_ide", reason: .noSuchIde,
             reloads: 2),
-        Row(failure: .routeConflict, status: 503, error: "route_conflict", reason: .routeConflict, side: .gateway),
+        Row(failure: .routeConflict, status: 503, error: "route_conflict", reason: .routeConflict),
         Row(
-            failure: .unreachable, status: 503, error: "unreachable", reason: .unreachable, side: .upstream, reloads: 2),
-        Row(failure: .badGateway("what"), status: 502, error: "bad_gateway", reason: .badGateway, side: .upstream),
+            failure: .unreachable, status: 503, error: "unreachable", reason: .unreachable, reloads: 2),
+        Row(failure: .badGateway("what"), status: 502, error: "bad_gateway", reason: .badGateway),
         Row(
-            failure: .upstreamTimeout, status: 504, error: "upstream_timeout", reason: .upstreamTimeout,
-            side: .upstream),
-        Row(failure: .prefetch, status: 503, error: "unreachable", reason: .unreachable, side: .client),
-        Row(failure: .notFound, status: 404, error: "not_found", reason: .notFound, side: .client),
+            failure: .upstreamTimeout, status: 504, error: "upstream_timeout", reason: .upstreamTimeout),
+        Row(failure: .prefetch, status: 503, error: "unreachable", reason: .unreachable),
+        Row(failure: .notFound, status: 404, error: "not_found", reason: .notFound),
         Row(
-            failure: .draining, status: 503, error: "unreachable", reason: .unreachable, side: .gateway, closes: true,
+            failure: .draining, status: 503, error: "unreachable", reason: .unreachable, closes: true,
             reloads: 2),
     ]
 
@@ -107,7 +104,6 @@ extension GatewayFailure {
         #expect(failure.status == row.status)
         #expect("\(failure.error)" == row.error)
         #expect(failure.reason == row.reason)
-        #expect(failure.side == row.side)
         #expect(failure.closesConnection == row.closes)
         #expect(failure.reloadSeconds == row.reloads)
         #expect("\(reasonPhrase(row.status))" != "Unknown")

@@ -48,18 +48,4 @@ import Testing
         #expect(SystemMemory.automaticBudget().bytes <= machine / 10 * 6)
         #expect(SystemMemory.descriptorLimit() >= 64)
     }
-
-    @Test func aCountKeepsItsLimit() async {
-        let count = AtomicCount()
-        await withTaskGroup(of: Int.self) { group in
-            for _ in 0..<4 {
-                group.addTask { (0..<10_000).count { _ in count.tryAdd(limit: 9000) } }
-            }
-            var added = 0
-            for await part in group { added += part }
-            #expect(added == 9000)
-        }
-        #expect(count.value == 9000)
-        #expect(count.remove() == 8999 && count.add(2) == 9001 && !count.tryAdd(limit: 9001))
-    }
 }

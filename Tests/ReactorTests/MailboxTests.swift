@@ -3,43 +3,32 @@ import Testing
 @testable import Reactor
 
 @Suite struct MailboxTests {
-    private final class Reader: EventSource {
-        let mailbox: Mailbox<Int>
-        var got: [Int] = []
-        var wakes = 0
-
-        init(_ mailbox: Mailbox<Int>) { self.mailbox = mailbox }
-
-        override func ready(_ events: Readiness) {
-            wakes += 1
-            got += mailbox.drain()
-        }
-    }
-
     @Test func wakesTheLoopAndKeepsTheOrder() throws {
         let loop = try EventLoop()
-        let reader = Reader(try Mailbox())
-        try reader.mailbox.deliver(to: reader, on: loop)
+        let mailbox = try Mailbox<Int>()
+        var got: [Int] = []
+        try mailbox.deliver(on: loop) { got.append($0) }
         try loop.turn(waitAtMostMs: 0)
         for round in 0..<3 {
-            for value in 0..<5 { reader.mailbox.post(round * 5 + value) }
+            for value in 0..<5 { mailbox.post(round * 5 + value) }
             try loop.turn(waitAtMostMs: 60_000)
         }
-        #expect(reader.got == Array(0..<15))
+        #expect(got == Array(0..<15))
     }
 
     /// Another thread posts while the loop takes: nothing is lost, and the loop never sleeps over a message.
     @Test(.timeLimit(.minutes(1)))
     func nothingIsLostBetweenThreads() throws {
         let loop = try EventLoop()
-        let reader = Reader(try Mailbox())
-        try reader.mailbox.deliver(to: reader, on: loop)
+        let mailbox = try Mailbox<Int>()
+        var got: [Int] = []
+        try mailbox.deliver(on: loop) { got.append($0) }
         let count = 20_000
-        Thread.start("poster") { [mailbox = reader.mailbox] in
+        Thread.start("poster") {
             for value in 0..<count { mailbox.post(value) }
         }
-        while reader.got.count < count { try loop.turn(waitAtMostMs: 60_000) }
-        #expect(reader.got == Array(0..<count))
+        while got.count < count { try loop.turn(waitAtMostMs: 60_000) }
+        #expect(got == Array(0..<count))
     }
 
     @Test func aThreadWithoutALoopWaits() throws {

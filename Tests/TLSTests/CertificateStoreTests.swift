@@ -21,7 +21,6 @@ import Testing
         let pair = TLSPair(try Fixture.store(certificates), Wishes(name: name))
         #expect(pair.shakeHands())
         #expect(pair.client.shownName == shown)
-        #expect(pair.server.hasServerName == (name != nil))
     }
 
     /// ECDSA and RSA of the same names share a context: the client gets what it can verify.

@@ -63,4 +63,14 @@ import Testing
         #expect(problem?.file == Fixture.path("weak.crt"))
         #expect(problem?.message.contains("weak") == true)
     }
+
+    /// A reload may meet a certificate that OpenSSL refuses any number of times.
+    @Test func aRefusalLeavesNoContexts() throws {
+        let certificates = try ["wildcard", "weak"].map { name throws in try Fixture.certificate(name) }
+        let before = LiveContexts.ofThisThread
+        #expect(throws: CertificateProblem.self) {
+            try CertificateStore(certificates, settings: TLSSettings(), ticketKeys: TicketKeys())
+        }
+        #expect(LiveContexts.ofThisThread == before)
+    }
 }

@@ -2,6 +2,7 @@ import COpenSSL
 import Glibc
 import Reactor
 import StreamSupport
+import Synchronization
 import TLS
 import Transport
 import Wire
@@ -256,4 +257,22 @@ final class TLSWire: HeldStream {
         _ = client.reads()
         precondition(ours == .done(0))
     }
+}
+
+/// Counts the contexts that OpenSSL makes and frees.
+enum LiveContexts {
+    /// Those made and not freed on the calling thread since it first asked.
+    static var ofThisThread: Int {
+        precondition(isCounting)
+        return counts.withLock { $0[pthread_self(), default: 0] }
+    }
+
+    private static let counts = Mutex<[pthread_t: Int]>([:])
+
+    private static func add(_ amount: Int) { counts.withLock { $0[pthread_self(), default: 0] += amount } }
+
+    private static let isCounting =
+        unsafe CRYPTO_get_ex_new_index(
+            CRYPTO_EX_INDEX_SSL_CTX, 0, nil, { _, _, _, _, _, _ in LiveContexts.add(1) }, nil,
+            { _, _, _, _, _, _ in LiveContexts.add(-1) }) >= 0
 }

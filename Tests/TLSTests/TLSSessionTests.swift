@@ -29,7 +29,6 @@ import Testing
         }
         #expect(got == bytes)
         #expect(pair.server.isDrained)
-        #expect(pair.server.bytesReceived > UInt64(count))
     }
 
     /// Many records are gathered into what the caller lent, so that they leave in one call.

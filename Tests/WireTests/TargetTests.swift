@@ -37,19 +37,6 @@ struct TargetTests {
     }
 
     @Test(
-        "targets from elsewhere",
-        arguments: [
-            ("/", true), ("*", true), ("/a?b=c|d^e{}", true), ("", false), ("/a b", false), ("/a#b", false),
-            ("/é", false),
-            ("/a\u{0}", false), ("/a\u{7f}", false), ("/sixteen-bytes-and-more\t", false),
-        ])
-    func legal(_ target: String, _ expected: Bool) {
-        let bytes = Array(target.utf8)
-        let told = RequestTarget.isLegal(bytes.span)
-        #expect(told == expected)
-    }
-
-    @Test(
         "where a redirect may go",
         arguments: [
             ("/", true), ("/a", true), ("/a//b", true), ("/?x=//y", true), ("/é", true),

@@ -1,7 +1,7 @@
 import Testing
 import Wire
 
-@Suite("dates and HTML")
+@Suite("dates")
 struct TextTests {
     @Test(
         "IMF-fixdate",
@@ -64,19 +64,5 @@ struct TextTests {
                 return
             }
         }
-    }
-
-    @Test(
-        "HTML",
-        arguments: [
-            ("plain ü", "plain ü"),
-            ("<script>\"a\" & 'b'</script>", "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;&lt;/script&gt;"),
-            ("a\u{0}b\u{1b}c\u{7f}\n", "a\u{fffd}b\u{fffd}c\u{fffd}\n"), ("", ""),
-        ])
-    func html(_ value: String, _ expected: String) {
-        let bytes = Array(value.utf8)
-        var output = ByteBuffer()
-        HTMLText.append(escaping: bytes.span, to: &output)
-        #expect(string(output) == expected)
     }
 }

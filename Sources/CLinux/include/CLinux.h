@@ -53,6 +53,3 @@ int zlh_signalfd(const int *signals, int count);
 
 // Names the calling thread, cut to 15 bytes.
 void zlh_name_thread(const char *name);
-
-// Processors that this process may use, at least 1.
-int zlh_available_processors(void);

@@ -26,7 +26,6 @@ typedef struct zlh_wire {
     size_t spill_capacity;
     // TLS 1.3 KeyUpdate messages received so far.
     uint32_t key_updates;
-    uint64_t bytes_in;
 } zlh_wire;
 
 // A server-side SSL over `wire`, which must outlive it; NULL when memory is short.

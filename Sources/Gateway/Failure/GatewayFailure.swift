@@ -2,11 +2,6 @@ import HTTP2
 import Observe
 import Wire
 
-/// Whose doing a failure is.
-enum FailureSide: Sendable {
-    case client, upstream, gateway
-}
-
 /// Everything that can end a request other than the container's answer. One closed list: `FailureResponse` turns each
 /// into an answer, the access log and the metrics take its `reason`.
 enum GatewayFailure: Error, Sendable {
@@ -110,14 +105,6 @@ enum GatewayFailure: Error, Sendable {
         case .badGateway: .badGateway
         case .upstreamTimeout: .upstreamTimeout
         case .notFound: .notFound
-        }
-    }
-
-    var side: FailureSide {
-        switch self {
-        case .noSuchIDE, .notYetRouted, .routeConflict, .draining, .overloaded: .gateway
-        case .unreachable, .badGateway, .upstreamTimeout: .upstream
-        default: .client
         }
     }
 

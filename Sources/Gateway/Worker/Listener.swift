@@ -6,65 +6,20 @@ import TLS
 import Transport
 import Wire
 
-/// One listening socket of one loop. It accepts what the limits allow, pauses when descriptors or places run short, and
-/// looks again a moment later, so that it never spins.
-final class Listener: EventSource {
-    private static let acceptsPerTurn = 64
-    private static let pauseMs: UInt64 = 100
-
-    private let socket: FileDescriptor
+/// One listening socket of one loop, for HTTPS or for plain HTTP.
+final class Listener: Acceptor {
     private let worker: Worker
     private let secure: Bool
-    let port: UInt16
 
     init(_ socket: consuming FileDescriptor, secure: Bool, worker: Worker) throws(SystemError) {
-        port = Socket.localPort(of: socket)
-        self.socket = socket
         self.secure = secure
         self.worker = worker
-        super.init()
-        try worker.loop.register(self, self.socket)
-    }
-
-    func close() {
-        worker.loop.deregister(self, socket)
-        Socket.shutdownWriting(socket)
-    }
-
-    override func ready(_ events: Readiness) { accept() }
-    override func resumed() { accept() }
-    override func expired() { accept() }
-
-    private func accept() {
-        for _ in 0..<Self.acceptsPerTurn {
-            switch room() {
-            case .free: break
-            // The next arrival is an event.
-            case .notNeeded: return
-            case .none:
-                worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
-                return
-            }
-            do {
-                guard let accepted = try Socket.accept(on: socket) else { return }
-                admit(accepted)
-            } catch {
-                // Out of descriptors or memory: what waits in the backlog keeps waiting.
-                worker.metrics.refused(.https, .connections)
-                worker.loop.setDeadline(worker.nowMs + Self.pauseMs, for: self)
-                return
-            }
-        }
-        worker.loop.runAgain(self)
-    }
-
-    private enum Room {
-        case free, none, notNeeded
+        try super.init(socket, on: worker.loop)
     }
 
     /// Whether there is a place for one more. When there is none, and only if somebody wants it, idle connections make
     /// room.
-    private func room() -> Room {
+    override func room() -> Room {
         let shared = worker.shared
         let isShort = shared.memoryPressure >= .noAccept
         if !isShort,
@@ -72,13 +27,15 @@ final class Listener: EventSource {
         {
             return .free
         }
-        guard Socket.hasArrivals(on: socket) else { return .notNeeded }
+        guard hasArrivals else { return .notNeeded }
         if worker.closeOldestIdle() > 0 && !isShort { return .free }
         worker.metrics.refused(.https, isShort ? .memory : .connections)
         return .none
     }
 
-    private func admit(_ accepted: consuming AcceptedSocket) {
+    override func fellShort() { worker.metrics.refused(.https, .connections) }
+
+    override func admit(_ accepted: consuming AcceptedSocket) {
         let peer = IPAddress(high: accepted.high, low: accepted.low)
         let peerPort = accepted.port
         let isProxy = worker.snapshot.settings.trustedProxies.contains { $0.contains(peer) }

@@ -31,7 +31,6 @@ public final class Worker {
     private var clients: [ClientConnection] = []
     private var pools: [UInt32: UpstreamPool] = [:]
     private var listeners: [Listener] = []
-    private let mailbox: WorkerMailbox
     /// Connections closed in this turn, kept until its end as callers may still hold them.
     private var retired: [EventSource] = []
     private(set) var isDraining = false
@@ -52,9 +51,10 @@ public final class Worker {
         metrics = shared.metrics[index]
         fields = Self.makeFields(snapshot)
         self.certificates = try CertificateStore(certificates, settings: tls, ticketKeys: ticketKeys)
-        mailbox = WorkerMailbox(try Mailbox())
-        try mailbox.start(for: self)
-        shared.add(mailbox.messages)
+        let mailbox = try Mailbox<WorkerMessage>()
+        // The loop holds the worker so: both live until the process ends.
+        try mailbox.deliver(on: loop) { self.receive($0) }
+        shared.add(mailbox)
         loop.turnEnded = { [unowned self] in self.endTurn() }
     }
 
@@ -85,8 +85,6 @@ public final class Worker {
     var readLimit: Int { max(4096, limits.buffer * 4) }
 
     // MARK: Connections
-
-    var clientCount: Int { clients.count }
 
     func add(_ client: ClientConnection) {
         client.listIndex = clients.count
@@ -235,26 +233,5 @@ public final class Worker {
         gzips.trim()
         guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
         largest.abort(.memory)
-    }
-}
-
-/// Receives the worker's mail. Both live until the process ends.
-private final class WorkerMailbox: EventSource {
-    let messages: Mailbox<WorkerMessage>
-    private var worker: Worker?
-
-    init(_ messages: Mailbox<WorkerMessage>) {
-        self.messages = messages
-        super.init()
-    }
-
-    func start(for worker: Worker) throws(SystemError) {
-        self.worker = worker
-        try messages.deliver(to: self, on: worker.loop)
-    }
-
-    override func ready(_ events: Readiness) {
-        guard let worker else { return }
-        for message in messages.drain() { worker.receive(message) }
     }
 }

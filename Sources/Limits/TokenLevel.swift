@@ -45,42 +45,8 @@ struct TokenLevel: Sendable {
         return wait > 0 ? (wait + 999) / 1000 : nil
     }
 
-    /// Milliseconds, rounded up, until a token is free; 0 when one is.
-    func msUntilNext(_ rate: TokenRate, nowMs: Int64) -> Int64 {
-        var copy = self
-        return copy.take(rate, nowMs: nowMs) ?? 0
-    }
-
     private static func microseconds(_ ms: Int64) -> Int64 {
         let limit = Int64.max / 4000
         return min(max(ms, -limit), limit) * 1000
-    }
-}
-
-/// A token bucket for one owner, with its rate. Time is monotonic milliseconds given by the caller; a clock that goes
-/// back finds an empty bucket at worst.
-public struct TokenBucket: Sendable {
-    /// How fast it refills and how much it holds; may be replaced at any time.
-    public var rate: TokenRate
-    private var level = TokenLevel()
-
-    /// A full bucket.
-    public init(_ rate: TokenRate) {
-        self.rate = rate
-    }
-
-    /// A full bucket with `perSecond` tokens a second and at most `burst` saved.
-    public init(perSecond: Double, burst: Double) {
-        self.init(TokenRate(perSecond: perSecond, burst: burst))
-    }
-
-    /// Takes `count` tokens if so many are there.
-    public mutating func take(nowMs: Int64, count: Int = 1) -> Bool {
-        level.take(rate, nowMs: nowMs, count: Int64(count)) == nil
-    }
-
-    /// Milliseconds, rounded up, until a token is free; 0 when one is.
-    public func msUntilNext(nowMs: Int64) -> Int64 {
-        level.msUntilNext(rate, nowMs: nowMs)
     }
 }

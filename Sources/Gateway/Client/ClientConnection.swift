@@ -275,7 +275,7 @@ final class ClientConnection: Downstream {
             penalise(.slowHandshake)
             noteHandshake(.timeout)
             close(.tlsHandshake)
-        case .keepAlive: if let http2 { http2.leave(.keepAlive) } else { closePolitely(.keepAlive) }
+        case .keepAlive: if let http2 { http2.idled() } else { closePolitely(.keepAlive) }
         case .head:
             if let http2 { http2.headTookTooLong() } else { exchange.refuse(.requestTimeout(.headersTimeout)) }
         case .stall:

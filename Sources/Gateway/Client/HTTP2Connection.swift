@@ -14,28 +14,31 @@ final class HTTP2Connection {
     /// The connection under it; the two hold each other until the turn in which it is closed is over.
     let client: ClientConnection
     let session: HTTP2Session
-    private let worker: Worker
+    let worker: Worker
     /// By the session's slots.
-    private var streams: [HTTP2Stream?] = []
-    private(set) var openStreams = 0
+    var streams: [HTTP2Stream?] = []
+    var openStreams = 0
     /// Requests of this turn.
-    private var arrived: [HTTP2Stream] = []
+    var arrived: [HTTP2Stream] = []
     /// Streams that something came for.
-    private var touched: [HTTP2Stream] = []
+    var touched: [HTTP2Stream] = []
     /// Streams that the session is done with, and why.
-    private var ended: [(stream: HTTP2Stream, code: UInt32)] = []
-    private var windowOpened = false
+    var ended: [(stream: HTTP2Stream, code: UInt32)] = []
+    var windowOpened = false
     /// Streams that have submitted something in this turn.
-    private var submitters: [HTTP2Stream] = []
-    private var awaitsTurnEnd = false
+    var submitters: [HTTP2Stream] = []
+    var awaitsTurnEnd = false
     /// Whose turn it is when the client can take more.
-    private var nextSlot = 0
-    private var headSinceMs: UInt64?
-    private var isGoingAway = false
-    private(set) var isShutOut = false
+    var nextSlot = 0
+    var headSinceMs: UInt64?
+    var isGoingAway = false
+    var isShutOut = false
+    /// Idle, with little memory held.
+    var isAtRest = false
+    static let restMs = 1000
     private static let readsPerTurn = 32
     /// Refusals of the session's that were counted.
-    private var counted = (streams: 0, trailers: 0)
+    var counted = (streams: 0, trailers: 0)
     /// Request bytes that no container has taken.
     private(set) var heldInput = 0
 
@@ -107,7 +110,7 @@ final class HTTP2Connection {
     }
 
     /// Takes note of an event, while the bytes it speaks of are lent.
-    private func note(_ event: HTTP2Event, _ bytes: borrowing Span<UInt8>) {
+    func note(_ event: HTTP2Event, _ bytes: borrowing Span<UInt8>) {
         switch event {
         case .request(let slot, let range, let ends, let isTunnel):
             let stream = open(slot)
@@ -129,13 +132,15 @@ final class HTTP2Connection {
             guard let stream = stream(slot) else { return }
             streams[slot] = nil
             openStreams -= 1
+            stream.losesSlot()
             ended.append((stream, code))
         case .windowOpened(let slot):
             if slot < 0 { windowOpened = true } else if let stream = stream(slot) { touched.append(stream) }
         case .goAway: client.closesAfterAnswer = true
         }
     }
-    private func stream(_ slot: Int) -> HTTP2Stream? { slot < streams.count ? streams[slot] : nil }
+
+    func stream(_ slot: Int) -> HTTP2Stream? { slot < streams.count ? streams[slot] : nil }
 
     private func open(_ slot: Int) -> HTTP2Stream {
         while streams.count <= slot { streams.append(nil) }
@@ -148,7 +153,7 @@ final class HTTP2Connection {
     }
 
     /// Acts on what was noted.
-    private func settle() {
+    func settle() {
         for (stream, code) in ended {
             // What came with the client's end still goes to the container.
             if code == 0 { stream.advance() }
@@ -166,9 +171,11 @@ final class HTTP2Connection {
         }
     }
 
-    /// A container, or nobody, took so many bytes of a stream's body: the windows open again.
-    func taken(_ slot: Int, _ count: Int) {
+    /// A container, or nobody, took so many bytes of a stream's body: the windows open again, unless the session is done
+    /// with the stream and so opened them already.
+    func taken(_ slot: Int?, _ count: Int) {
         heldInput -= count
+        guard let slot else { return }
         session.consumed(slot, count)
         comeBack()
     }
@@ -176,247 +183,4 @@ final class HTTP2Connection {
     /// The container of one stream may hold up its body for as long as it likes, but not longer than the connection's
     /// window lasts: then the others' clients are not to blame for sending nothing.
     var isInputHeldUp: Bool { heldInput * 2 >= worker.limits.http2.window }
-
-    // MARK: To the client
-
-    /// The stream has something for the session.
-    func willSend(_ stream: HTTP2Stream) {
-        submitters.append(stream)
-        comeBack()
-    }
-
-    private func comeBack() {
-        guard !awaitsTurnEnd else { return }
-        awaitsTurnEnd = true
-        worker.awaitTurnEnd(self)
-    }
-
-    /// The turn is over: requests begin, what there is to say leaves.
-    func turnEnded() {
-        awaitsTurnEnd = false
-        guard client.phase == .open else { return }
-        if !arrived.isEmpty {
-            let fresh = arrived
-            arrived.removeAll(keepingCapacity: true)
-            for stream in fresh where stream.http2 === self { stream.start() }
-        }
-        guard client.phase == .open else { return }
-        flush()
-    }
-
-    /// Sends what the session has, as far as the kernel takes it.
-    private func flush() {
-        guard !client.stream.isBlocked else { return watch() }
-        var nothing = ByteBuffer()
-        var outcome = WriteOutcome.sent
-        while outcome == .sent && session.wantsToSend {
-            let before = client.stream.bytesWritten
-            guard emit(nil, &nothing) else { return client.lost() }
-            outcome = client.pushGathered()
-            if client.stream.bytesWritten == before { break }
-        }
-        if outcome == .failed { return client.lost() }
-        while let event = session.takeEvent() { noteSent(event) }
-        countRefusals()
-        settle()
-        let submitters = self.submitters
-        self.submitters.removeAll(keepingCapacity: true)
-        for stream in submitters where stream.http2 === self { stream.settle() }
-        if session.isFinished || openStreams == 0 && isGoingAway { return client.closePolitely(nil) }
-        // Not without saying which stream was the last.
-        if openStreams == 0 && client.closesAfterAnswer { return goAway() }
-        watch()
-    }
-
-    /// Limits that the session enforces by itself.
-    private func countRefusals() {
-        while counted.streams != session.refusedStreams {
-            counted.streams += 1
-            worker.refuse(.http2Streams, client.peer.address)
-        }
-        while counted.trailers != session.largeTrailers {
-            counted.trailers += 1
-            worker.refuse(.framingTrailers, client.peer.address)
-        }
-    }
-
-    private func noteSent(_ event: HTTP2Event) {
-        let none = ByteBuffer()
-        none.withReadable { note(event, $0) }
-    }
-
-    /// Sends up to `count` bytes from the front of `buffer`, behind what the stream has pending, and consumes what went.
-    func send(_ stream: HTTP2Stream, _ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
-        var left = count
-        while left > 0 && !client.stream.isBlocked {
-            session.setAvailable(stream.slot, stream.pending.count + left, ends: false)
-            let before = (held: buffer.count, written: client.stream.bytesWritten)
-            guard emit(stream, &buffer), client.pushGathered() != .failed else { return .failed }
-            left -= before.held - buffer.count
-            // More urgent streams may take a whole round for themselves.
-            if client.stream.bytesWritten == before.written { break }
-        }
-        session.setAvailable(stream.slot, stream.pending.count, ends: false)
-        comeBack()
-        if left == 0 { return client.stream.isBlocked ? .blocked : .sent }
-        if !client.stream.isBlocked { stream.windowIsShut() }
-        return .blocked
-    }
-
-    /// Moves what may leave now from session and streams to the connection, in the session's order: the most urgent
-    /// stream first (RFC 9218). `lender`'s DATA comes from `buffer`.
-    private func emit(_ lender: HTTP2Stream?, _ buffer: inout ByteBuffer) -> Bool {
-        session.collect(limit: max(0, worker.limits.http2.queued - client.stream.pendingBytes))
-        while let piece = session.takePiece() {
-            switch piece {
-            case .frames(let range):
-                guard session.withOutput({ client.gather($0.extracting(range)) }) else { return false }
-            case .data(let slot, let header, let count, let ends):
-                guard let stream = stream(slot) else { return false }
-                if ends { submitters.append(stream) }
-                let own = min(count, stream.pending.count)
-                if own == 0 && stream === lender {
-                    stream.noteProgress()
-                    guard client.enqueueFrame(header, &buffer, count) else { return false }
-                    continue
-                }
-                guard client.gather(header.bytes.span),
-                    stream.pending.withReadable({ client.gather($0.extracting(first: own)) })
-                else { return false }
-                stream.sent(own)
-                if own < count {
-                    guard stream === lender, count - own <= buffer.count,
-                        buffer.withReadable({ client.gather($0.extracting(first: count - own)) })
-                    else { return false }
-                    buffer.consume(count - own)
-                }
-            }
-        }
-        return true
-    }
-
-    /// The client took all that waited.
-    func drained() {
-        comeBack()
-        resumeStreams()
-    }
-
-    /// Lets streams go on that waited for the client: the more urgent first, those of one urgency in turn.
-    private func resumeStreams() {
-        var urgencies: UInt8 = 0
-        for case let stream? in streams { urgencies |= 1 << (session.urgency(stream.slot).urgency & 7) }
-        let count = streams.count
-        let first = nextSlot
-        for urgency in UInt8(0)..<8 where urgencies & 1 << urgency != 0 {
-            for offset in 0..<count {
-                let slot = (first + offset) % count
-                guard let stream = stream(slot), session.urgency(slot).urgency & 7 == urgency else { continue }
-                if client.phase != .open || client.stream.isBlocked { return }
-                nextSlot = slot + 1
-                resume(stream)
-            }
-        }
-    }
-
-    private func resume(_ stream: HTTP2Stream) {
-        stream.windowOpened()
-        if !stream.isFinished { stream.exchange.clientDrained() }
-    }
-
-    // MARK: Deadlines and ends
-
-    /// What the connection's own deadline stands for now.
-    func watch() {
-        if client.watch == .farewell || client.watch == .drain { return }
-        if client.stream.isBlocked { return client.watchStall() }
-        if session.isInsideHead {
-            let since = headSinceMs ?? worker.nowMs
-            headSinceMs = since
-            let spent = Int(worker.nowMs &- since)
-            return client.watch(.head, afterMs: max(1, worker.limits.headers.timeoutMs - spent))
-        }
-        headSinceMs = nil
-        // The client's preface belongs to the handshake, whose deadline still runs.
-        if !session.hasStarted { return }
-        if openStreams > 0 {
-            client.watch(.none)
-        } else if client.watch != .keepAlive {
-            client.idleSinceMs = worker.nowMs
-            client.watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
-        }
-    }
-
-    /// A head that never ends, or a preface that never comes.
-    func headTookTooLong() { leave(.headersTimeout) }
-
-    /// Says which stream was the last, and closes once that is sent.
-    func leave(_ reason: RefusalReason?) {
-        session.goAway(reason == .headersTimeout ? .enhanceYourCalm : .noError)
-        part(reason)
-    }
-
-    private func part(_ reason: RefusalReason?) {
-        endExchanges(sparing: false)
-        var nothing = ByteBuffer()
-        if client.stream.isBlocked || !emit(nil, &nothing) { return client.close(reason) }
-        client.closePolitely(reason)
-    }
-
-    /// The client makes work for its own sake: no more streams, and the tunnels it has get 5 s (`limits.http2.abuse`).
-    private func shutOut() {
-        worker.refuse(.http2Abuse, client.peer.address)
-        guard !isShutOut else { return client.close(nil) }
-        isShutOut = true
-        isGoingAway = true
-        endExchanges(sparing: true)
-        client.watch(.farewell, afterMs: 5000)
-        comeBack()
-        if openStreams > 0 { worker.loop.runAgain(client) }
-    }
-
-    private func endExchanges(sparing tunnels: Bool) {
-        for case let stream? in streams where !(tunnels && stream.exchange.phase == .tunnel) { stream.lost() }
-    }
-
-    /// The connection is gone: so is all that ran on it.
-    func lost() {
-        let open = streams
-        streams = []
-        openStreams = 0
-        for case let stream? in open { stream.connectionLost() }
-        for (stream, code) in ended { stream.closed(code) }
-        ended = []
-        touched = []
-        arrived = []
-        submitters = []
-    }
-
-    func endIfStale() {
-        for case let stream? in streams where !stream.isFinished { stream.endIfStale() }
-    }
-
-    /// The gateway goes down: streams that are on their way to us still count, which a second notice a second later ends
-    /// (RFC 9113 section 6.8).
-    func drain(afterMs: UInt64) {
-        for case let stream? in streams where stream.exchange.phase == .tunnel && stream.watch != .tunnelClose {
-            stream.watch(.drain, afterMs: Int(afterMs))
-        }
-        session.shutdownNotice()
-        comeBack()
-        if openStreams == 0 { return goAway() }
-        client.watch(.drain, afterMs: 1000)
-    }
-
-    /// No stream that begins from now on is served.
-    func goAway() {
-        isGoingAway = true
-        client.watch(.none)
-        session.goAway(.noError)
-        comeBack()
-    }
-
-    /// Memory is no longer short.
-    func memoryEased() {
-        for case let stream? in streams where stream.exchange.awaitsBody { worker.loop.runAgain(stream) }
-    }
 }

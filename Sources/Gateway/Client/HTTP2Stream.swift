@@ -11,10 +11,35 @@ final class HTTP2Stream: Downstream {
     /// What is copied and waits for the end of the turn, so that small answers of many streams share TLS records.
     private static let gathered = 16 * 1024
 
+    enum Life {
+        /// The exchange is under way, or about to be.
+        case serving
+        /// Nothing more is to be done but to send what is pending.
+        case finished
+        /// The session is done with it, and its container has yet to take what came.
+        case leaving
+        /// The session is done with it.
+        case over
+    }
+
+    /// What came of the request.
+    enum Input {
+        case open
+        /// END_STREAM has come,
+        case ended
+        /// and a tunnel was told.
+        case told
+    }
+
+    /// What was submitted of the answer.
+    private enum Output {
+        case nothing, head, end
+    }
+
     /// The connection it came by; `nil` between uses.
     private(set) var http2: HTTP2Connection!
-    /// Its place in the session.
-    private(set) var slot = 0
+    /// Its place in the session, until that is done with it and may give the place to another stream.
+    private(set) var slot: Int?
     /// What its head led to, until the turn's end starts it.
     var plan: Exchange.Plan?
     /// DATA that waits for the turn's end or for the client's window.
@@ -24,19 +49,14 @@ final class HTTP2Stream: Downstream {
     /// Since when something waits and nothing went out; `nil` while all goes.
     private var stalledMs: UInt64?
     /// Sessions or routes changed before its turn's end.
-    private var looksAgain = false
-    private var headSent = false
-    private var endSent = false
-    private var inputEnded = false
-    private var toldInputEnd = false
-    /// Nothing more is to be done for it but to send what is pending.
-    private(set) var isFinished = true
+    var looksAgain = false
+    private(set) var life = Life.over
+    var input = Input.open
+    private var output = Output.nothing
     /// Once the answer is out, the client is told to send no more of its request.
     private var refusesRest = false
-    /// The session is done with it, for this reason.
-    private var closeCode: UInt32?
-    /// It is over for the client, but its container has yet to take what came.
-    private var isLeaving = false
+    /// The connection settles it at the turn's end.
+    var awaitsSettling = false
 
     init(worker: Worker) {
         super.init(worker)
@@ -50,13 +70,11 @@ final class HTTP2Stream: Downstream {
         waitsForWindow = false
         stalledMs = nil
         looksAgain = false
-        headSent = false
-        endSent = false
-        inputEnded = false
-        toldInputEnd = false
-        isFinished = false
+        life = .serving
+        input = .open
+        output = .nothing
         refusesRest = false
-        closeCode = nil
+        awaitsSettling = false
         closesAfterAnswer = false
         worker.loop.register(self)
         exchange.record.begin(worker)
@@ -64,73 +82,17 @@ final class HTTP2Stream: Downstream {
 
     override var connection: ClientConnection { http2.client }
     override var httpProtocol: HTTPProtocol { .h2 }
-    override var isOpen: Bool { !isFinished && closeCode == nil }
+    override var isOpen: Bool { life == .serving }
     override var isBlocked: Bool { waitsForWindow || http2.client.stream.isBlocked }
-    override var isWriteShutdown: Bool { endSent }
+    override var isWriteShutdown: Bool { output == .end }
+
+    /// Whether its exchange is over.
+    var isFinished: Bool { life == .finished || life == .over }
 
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int { pending.count + inbound.count + exchange.heldBytes }
 
-    // MARK: The request
-
-    /// Decides about a request whose head is complete. Nothing is begun before the turn's end.
-    func decide(_ head: borrowing Span<UInt8>, ends: Bool, isTunnel: Bool) {
-        inputEnded = ends
-        var scan = HeadScan()
-        let limits = worker.limits.headers
-        // The session has counted; rendering added a line or two.
-        let bounds = HeadLimits(bytes: limits.bytes * 2 + 1024, fields: limits.fields + 8, emptyLines: 0)
-        switch HTTP1.parseRequestHead(head, scan: &scan, into: worker.fields, limits: bounds) {
-        case .complete(let parsed) where isTunnel && !parsed.isWebSocketUpgrade:
-            refuse(.badRequest("It is no WebSocket handshake."), method: .get)
-        case .complete(let parsed):
-            plan = exchange.begin(parsed, head, worker.fields)
-        case .partial:
-            refuse(.badRequest("It is no request."), method: .other)
-        case .malformed(let defect):
-            refuse(GatewayFailure(defect, blamesCookies: false), method: scan.method ?? .other)
-        }
-    }
-
-    /// The head breaks a rule or a limit.
-    func refuse(_ failure: GatewayFailure, method: Method) {
-        exchange.method = method
-        if failure.status == 400 { penalise(.malformed) }
-        plan = .fail(failure)
-    }
-
-    /// The turn is over: begins what the head led to.
-    func start() {
-        guard let plan else { return }
-        self.plan = nil
-        exchange.perform(plan)
-        if looksAgain { exchange.endIfStale() }
-        if isOpen { advance() }
-    }
-
-    /// Ends what the snapshot no longer allows; what has not begun is looked at when it does.
-    func endIfStale() {
-        if plan != nil { looksAgain = true } else { exchange.endIfStale() }
-    }
-
     // MARK: From the client
-
-    /// DATA came. It counts against the windows until it was taken.
-    func receive(_ bytes: borrowing Span<UInt8>) {
-        inbound.reserve(bytes.count, from: worker.blocks)
-        inbound.append(bytes)
-    }
-
-    /// The client ends its side.
-    func inputDidEnd() { inputEnded = true }
-
-    /// Whether bytes came that nobody will take.
-    func dropInput() {
-        guard !inbound.isEmpty else { return }
-        taken(inbound.count)
-        inbound.removeAll()
-        inbound.recycle(into: worker.blocks)
-    }
 
     override func advance() {
         if isFinished { return dropInput() }
@@ -146,46 +108,20 @@ final class HTTP2Stream: Downstream {
 
     /// All that came is in `inbound` already.
     override func readMore(limit: Int = .max) -> Bool {
-        if inputEnded && !toldInputEnd && exchange.phase == .tunnel {
-            toldInputEnd = true
+        if input == .ended && exchange.phase == .tunnel {
+            input = .told
             exchange.clientEnded()
         }
         return false
     }
 
     override func taken(_ count: Int) {
-        if closeCode == nil { http2.taken(slot, count) }
+        http2.taken(slot, count)
     }
 
     override func readLess() {}
 
     override var isHeldUp: Bool { http2.isInputHeldUp }
-
-    private func passBodyOn() {
-        guard let upstream = exchange.upstream, upstream.phase == .serving, exchange.awaitsBody else { return }
-        if !inbound.isEmpty {
-            if upstream.stream.isBlocked || worker.shared.memoryPressure >= .noBodies { return }
-            inbound.withReadable { _ = exchange.sendBody($0) }
-            bodyWindow.bytes &+= UInt64(inbound.count)
-            dropInput()
-        }
-        guard inputEnded else { return }
-        exchange.body.isComplete = true
-        if watch == .body { watch(.none) }
-        exchange.bodySent()
-    }
-
-    /// The small body of a launch form.
-    private func takeForm() {
-        let fits = inbound.withReadable { exchange.takeForm($0) }
-        bodyWindow.bytes &+= UInt64(inbound.count)
-        dropInput()
-        guard fits else { return exchange.fail(.payloadTooLarge) }
-        guard inputEnded else { return }
-        exchange.body.isComplete = true
-        watch(.none)
-        exchange.launchByForm()
-    }
 
     // MARK: To the client
 
@@ -196,7 +132,7 @@ final class HTTP2Stream: Downstream {
 
     /// A little is copied and leaves at the turn's end; more goes out of `buffer` at once, as far as the windows allow.
     override func send(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
-        guard closeCode == nil else {
+        guard slot != nil else {
             buffer.consume(count)
             return .sent
         }
@@ -210,9 +146,9 @@ final class HTTP2Stream: Downstream {
     }
 
     override func finish() -> WriteOutcome {
-        guard !endSent else { return .sent }
+        guard output != .end else { return .sent }
         guard submitStaged(ends: pending.isEmpty) else { return .failed }
-        endSent = true
+        output = .end
         offer()
         return .sent
     }
@@ -222,14 +158,16 @@ final class HTTP2Stream: Downstream {
     /// What is staged is a head, and after a final head trailers. False when the session does not take a final head, and
     /// so nothing that follows.
     private func submitStaged(ends: Bool) -> Bool {
-        guard !staged.isEmpty, closeCode == nil else { return true }
-        if headSent {
+        guard !staged.isEmpty, let slot else { return true }
+        if output == .head {
             _ = staged.withReadable { http2.session.submitTrailers(slot, $0) }
         } else {
             let isFinal = exchange.answer.began
             let isTaken = staged.withReadable { http2.session.submitHead(slot, $0, ends: ends && isFinal) }
-            headSent = isFinal && isTaken
-            if isFinal && !isTaken { return false }
+            if isFinal {
+                guard isTaken else { return false }
+                output = .head
+            }
         }
         staged.removeAll()
         staged.recycle(into: worker.blocks)
@@ -239,8 +177,8 @@ final class HTTP2Stream: Downstream {
 
     /// Tells the session what could be sent.
     private func offer() {
-        guard headSent else { return }
-        http2.session.setAvailable(slot, pending.count, ends: endSent)
+        guard output != .nothing, let slot else { return }
+        http2.session.setAvailable(slot, pending.count, ends: output == .end)
         http2.willSend(self)
     }
 
@@ -278,9 +216,10 @@ final class HTTP2Stream: Downstream {
 
     /// After a turn's sending: what could not leave is watched.
     func settle() {
+        awaitsSettling = false
         pending.recycle(into: worker.blocks)
         if !pending.isEmpty { watchProgress() }
-        if refusesRest && http2.session.hasSentEnd(slot) {
+        if refusesRest, let slot, http2.session.hasSentEnd(slot) {
             // Nobody reads the rest of the request (RFC 9113 section 8.1).
             refusesRest = false
             http2.session.reset(slot, .noError)
@@ -294,7 +233,7 @@ final class HTTP2Stream: Downstream {
         exchange.reset()
         finishLife()
         // A body of no length may still want its end.
-        refusesRest = unread || !inputEnded
+        refusesRest = unread || input == .open
     }
 
     override func cut(showsItsEnd: Bool) { reset(.internalError) }
@@ -328,44 +267,46 @@ final class HTTP2Stream: Downstream {
         if isBroken { return reset(.cancel) }
         _ = finish()
         finishLife()
-        guard !inputEnded else { return }
+        guard input == .open else { return }
         if let withinMs { return watch(.linger, afterMs: Int(withinMs)) }
         refusesRest = true
         http2.willSend(self)
     }
 
+    /// The exchange is over.
     private func finishLife() {
-        isFinished = true
+        if life == .serving { life = .finished }
         watch(.none)
         dropInput()
-        if isLeaving { retire() }
+        if life == .leaving { retire() }
     }
 
     private func reset(_ code: HTTP2Error) {
-        if isFinished && endSent && closeCode != nil { return }
         finishLife()
-        endSent = true
+        output = .end
         pending.removeAll()
         staged.removeAll()
         waitsForWindow = false
-        guard closeCode == nil else { return }
+        guard let slot else { return }
         http2.session.reset(slot, code)
         http2.willSend(self)
     }
 
-    /// The session is done with the stream: the client reset it, or both sides have ended.
+    /// Its place may be another stream's from now on; `closed` follows.
+    func losesSlot() { slot = nil }
+
+    /// The session is done with the stream: the client reset it, both sides have ended, or the connection is gone.
     func closed(_ code: UInt32, isLost: Bool = false) {
-        guard closeCode == nil else { return }
-        let mayLeave = code == 0 && !isLost && endSent && inputEnded && !isFinished && exchange.phase == .tunnel
-        if mayLeave { http2.taken(slot, inbound.count) }
-        closeCode = code
-        endSent = true
+        guard life == .serving || life == .finished else { return }
+        slot = nil
         refusesRest = false
-        if mayLeave {
-            isLeaving = true
+        let wasServing = life == .serving
+        if wasServing, code == 0, !isLost, output == .end, input != .open, exchange.phase == .tunnel {
+            life = .leaving
             return watch(.linger, afterMs: worker.limits.upstream.responseMs)
         }
-        if !isFinished {
+        life = .over
+        if wasServing {
             // What a client breaks off is broken off at the container too (RFC 8441 section 5).
             if code != 0 { exchange.upstream?.stream.abort(worker.blocks) }
             endExchange()
@@ -375,7 +316,7 @@ final class HTTP2Stream: Downstream {
     }
 
     private func retire() {
-        isLeaving = false
+        life = .over
         worker.loop.deregister(self)
         pending.removeAll()
         pending.recycle(into: worker.blocks)

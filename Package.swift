@@ -76,7 +76,8 @@ let package = Package(
         library(
             "Supervisor",
             [
-                "CLinux", "Config", "Gateway", "HTTP2", "Identity", "Limits", "LocalServer", "MinecraftProxy", "Observe",
+                "CLinux", "Config", "Gateway", "HTTP2", "Identity", "Limits", "LocalServer", "MinecraftProxy",
+                "Observe",
                 "Reactor", "Routing", "TLS", "Wire",
             ]),
         .executableTarget(

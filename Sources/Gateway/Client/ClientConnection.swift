@@ -31,7 +31,8 @@ final class ClientConnection: Downstream {
     /// Everything of HTTP/2, once ALPN chose it.
     var http2: HTTP2Connection?
     /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
-    var remembered: RememberedSession?
+    private var knownSession: Session?
+    private var knownCookie = ByteBuffer()
     /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
     var knownAuthority = ByteBuffer()
     var knownVMID: UInt32 = 0
@@ -378,7 +379,7 @@ final class ClientConnection: Downstream {
         worker.shared.sources.disconnect(ticket)
         inbound = ByteBuffer()
         staged = ByteBuffer()
-        remembered = nil
+        forgetSession()
         worker.remove(self)
         worker.retire(self)
     }
@@ -395,6 +396,27 @@ final class ClientConnection: Downstream {
     func forgetRequests() {
         knownAuthority = ByteBuffer()
         forwarded = ByteBuffer()
-        remembered = nil
+        forgetSession()
+    }
+
+    // MARK: The session
+
+    /// The session that this cookie opened last, for this vmid.
+    func remembered(_ cookie: borrowing Span<UInt8>, _ vmid: UInt32) -> Session? {
+        guard let session = knownSession, session.vmid == vmid,
+            knownCookie.withReadable({ HTTPSpan.equal($0, cookie) })
+        else { return nil }
+        return session
+    }
+
+    func remember(_ session: Session, _ cookie: borrowing Span<UInt8>) {
+        knownSession = session
+        knownCookie.removeAll()
+        knownCookie.append(cookie)
+    }
+
+    func forgetSession() {
+        knownSession = nil
+        knownCookie = ByteBuffer()
     }
 }

@@ -70,13 +70,12 @@ extension Exchange {
     }
 
     private func takeHead(_ upstream: UpstreamConnection) -> Bool {
-        let limits = worker.limits.upstream
+        let limits = HeadLimits(
+            bytes: worker.limits.upstream.head, fields: worker.limits.upstream.fields, emptyLines: 0)
         var scan = upstream.scan
         let step = upstream.inbound.withReadable { bytes -> HeadStep in
             switch HTTP1.parseResponseHead(
-                bytes, scan: &scan, into: worker.fields,
-                limits: HeadLimits(bytes: limits.head, fields: limits.fields, emptyLines: 0), answering: method,
-                upgraded: isUpgrade)
+                bytes, scan: &scan, into: worker.fields, limits: limits, answering: method, upgraded: isUpgrade)
             {
             case .partial: return .partial
             case .malformed(let defect): return .failed(badAnswer(defect))
@@ -113,13 +112,14 @@ extension Exchange {
     /// Stages a head for the client. Nothing is closed in here: the bytes are lent.
     private func look(at head: ResponseHead, _ bytes: borrowing Span<UInt8>, _ upstream: UpstreamConnection) -> HeadStep
     {
+        let (worker, client) = (self.worker, self.client!)
         do throws(GatewayFailure) {
             if head.isInterim { return try lookAtInterim(head, bytes) }
             if head.status == 101 {
                 try checkUpgrade(head, bytes)
                 client.staged.reserve(head.byteCount + 256, from: worker.blocks)
                 try rewriteInterim(
-                    head, bytes, worker.fields, id: record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS,
+                    head, bytes, worker.fields, id: record.id, sendsHSTS: worker.settings.sendsHSTS,
                     into: &client.staged)
                 return .final(head)
             }
@@ -138,7 +138,7 @@ extension Exchange {
                 head, bytes, worker.fields,
                 AnswerFacts(
                     id: record.id, framing: framing, coding: coding, connection: connectionField,
-                    sendsHSTS: worker.snapshot.settings.sendsHSTS,
+                    sendsHSTS: worker.settings.sendsHSTS,
                     keepsLength: framing == .length || keepsLengthWithoutBody(head),
                     keepsTrailerField: (framing == .chunked || framing == .frames) && wantsTrailers),
                 into: &client.staged)

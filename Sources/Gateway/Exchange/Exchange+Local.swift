@@ -150,7 +150,7 @@ extension Exchange {
             head.append("Connection: keep-alive\r\n")
         }
         appendGatewayFields(
-            record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS && client.connection.isSecure, into: &head)
+            record.id, sendsHSTS: worker.settings.sendsHSTS && client.connection.isSecure, into: &head)
         head.append("\r\n")
         let count = method == .head ? 0 : page.count
         record.bytesOut = UInt64(count)
@@ -215,7 +215,7 @@ extension Exchange {
 
     /// Where a browser without a session is sent: `login_url` filled in, or `nil` for a page.
     private func loginLocation(_ why: LoginReason) -> [UInt8]? {
-        let url = worker.snapshot.settings.loginURL
+        let url = worker.settings.loginURL
         guard !url.isEmpty, facts?.isNavigation == true,
             worker.shared.redirects.allows(client.address, vmid: vmid, nowMs: worker.nowMs)
         else { return nil }

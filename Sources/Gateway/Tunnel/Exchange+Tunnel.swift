@@ -167,7 +167,7 @@ extension Exchange {
     func checkTunnel() {
         guard phase == .tunnel, let session else { return }
         let now = worker.loop.epochSeconds
-        let idle = worker.snapshot.settings.session.idle
+        let idle = worker.settings.session.idle
         if let ended = session.check(now: now, idle: idle) { return closeTunnel(.session(ended)) }
         var waitMs = Int64(max(1, min(session.absoluteEnd - now, session.idleSince + idle - now))) * 1000
         let tunnelIdleMs = worker.limits.tunnelIdle.websocketMs

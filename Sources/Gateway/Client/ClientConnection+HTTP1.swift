@@ -14,7 +14,7 @@ extension ClientConnection {
         while phase == .open {
             steps += 1
             if steps > Self.stepsPerTurn {
-                worker.loop.runAgain(self)
+                loop.runAgain(self)
                 return
             }
             let goesOn: Bool
@@ -36,7 +36,7 @@ extension ClientConnection {
         if unread && !closes {
             exchange.phase = .discarding
             beginBodyWatch()
-            worker.loop.runAgain(self)
+            loop.runAgain(self)
             return
         }
         exchange.reset()
@@ -50,8 +50,8 @@ extension ClientConnection {
         exchange.record.becameIdle()
         if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         // What follows may be here already: pipelined, or told by an edge that will not come again.
-        if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
-        if !inbound.isEmpty || !stream.hasNothingToRead { worker.loop.runAgain(self) }
+        if inbound.isEmpty { inbound.recycle(into: blocks) }
+        if !inbound.isEmpty || !stream.hasNothingToRead { loop.runAgain(self) }
     }
 
     // MARK: Heads
@@ -116,7 +116,7 @@ extension ClientConnection {
         guard let upstream = exchange.upstream, upstream.phase == .serving else { return false }
         if upstream.stream.isBlocked {
             stream.readLess()
-            inbound.recycle(into: worker.blocks)
+            inbound.recycle(into: blocks)
             return false
         }
         if worker.shared.memoryPressure >= .noBodies { return false }

@@ -66,7 +66,7 @@ final class ClientConnection: Downstream {
         worker.add(self)
         worker.metrics.connectionOpened(listenerLabel)
         do {
-            try worker.loop.register(self, stream.descriptor)
+            try loop.register(self, stream.descriptor)
         } catch {
             close(.connections)
             return
@@ -103,7 +103,7 @@ final class ClientConnection: Downstream {
     override func ready(_ events: Readiness) {
         stream.note(events)
         if stream.isBlocked && events.contains(.writable) {
-            switch stream.flush(worker.blocks) {
+            switch stream.flush(blocks) {
             case .sent: drained()
             case .blocked: noteProgress()
             case .failed: return lost()
@@ -133,7 +133,7 @@ final class ClientConnection: Downstream {
     }
 
     private func shakeHands() {
-        switch stream.handshake(worker.blocks) {
+        switch stream.handshake(blocks) {
         case .done:
             noteHandshake(.ok)
             phase = .open
@@ -158,11 +158,11 @@ final class ClientConnection: Downstream {
     }
 
     override func readMore(limit: Int = .max) -> Bool {
-        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), worker.blocks) {
+        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), blocks) {
         case .bytes:
             return keepsUpdateRate()
         case .blocked:
-            inbound.recycle(into: worker.blocks)
+            inbound.recycle(into: blocks)
             // Key updates come without a byte for us.
             _ = keepsUpdateRate()
             return false
@@ -214,9 +214,9 @@ final class ClientConnection: Downstream {
 
     override func push() -> WriteOutcome {
         if staged.isEmpty { return stream.isBlocked ? .blocked : .sent }
-        let outcome = staged.withReadable { stream.send($0, worker.blocks) }
+        let outcome = staged.withReadable { stream.send($0, blocks) }
         staged.removeAll()
-        staged.recycle(into: worker.blocks)
+        staged.recycle(into: blocks)
         if outcome == .blocked { watchStall() }
         return outcome
     }
@@ -232,7 +232,7 @@ final class ClientConnection: Downstream {
             if left == 0 { return stream.isBlocked ? .blocked : .sent }
             if push() == .failed { return .failed }
         }
-        let outcome = buffer.withReadable { stream.send($0.extracting(first: left), worker.blocks) }
+        let outcome = buffer.withReadable { stream.send($0.extracting(first: left), blocks) }
         buffer.consume(left)
         if outcome == .blocked { watchStall() }
         return outcome
@@ -240,7 +240,7 @@ final class ClientConnection: Downstream {
 
     override func finish() -> WriteOutcome { push() }
 
-    override func shutdownWriting() -> WriteOutcome { stream.shutdownWriting(worker.blocks) }
+    override func shutdownWriting() -> WriteOutcome { stream.shutdownWriting(blocks) }
 
     /// The client took everything that waited.
     private func drained() {
@@ -311,7 +311,7 @@ final class ClientConnection: Downstream {
     /// it our last words (RFC 9112 section 9.6).
     func closePolitely(_ reason: RefusalReason?, withinMs: UInt64? = nil) {
         guard phase == .open || phase == .handshake else { return close(reason) }
-        if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
+        if push() == .failed || stream.shutdownWriting(blocks) == .failed { return close(reason) }
         if let reason { worker.refuse(reason, peer.address) }
         if let http2 { http2.lost() }
         phase = .lingering
@@ -323,7 +323,7 @@ final class ClientConnection: Downstream {
             lingerUntilMs = worker.nowMs &+ (withinMs ?? Self.lingerMs)
             watchLinger()
         }
-        worker.loop.runAgain(self)
+        loop.runAgain(self)
     }
 
     private func watchLinger() {
@@ -336,7 +336,7 @@ final class ClientConnection: Downstream {
     private func dropInput() {
         var budget = 1 << 20
         while phase == .lingering {
-            let outcome = stream.read(into: &inbound, limit: worker.readLimit, worker.blocks)
+            let outcome = stream.read(into: &inbound, limit: worker.readLimit, blocks)
             budget -= inbound.count
             lingerBytes -= inbound.count
             inbound.removeAll()
@@ -344,14 +344,14 @@ final class ClientConnection: Downstream {
             switch outcome {
             case .bytes:
                 if watch == .linger { watchLinger() }
-                if budget <= 0 { return worker.loop.runAgain(self) }
+                if budget <= 0 { return loop.runAgain(self) }
             case .blocked:
-                inbound.recycle(into: worker.blocks)
+                inbound.recycle(into: blocks)
                 return
             // The kernel still delivers what it has; only our own bytes would be lost with the descriptor.
             case .ended, .failed:
                 if outcome == .ended && stream.isBlocked {
-                    inbound.recycle(into: worker.blocks)
+                    inbound.recycle(into: blocks)
                     return
                 }
                 return close(nil)
@@ -361,7 +361,7 @@ final class ClientConnection: Downstream {
 
     override func abort(_ reason: RefusalReason?) {
         if phase == .closed { return }
-        stream.abort(worker.blocks)
+        stream.abort(blocks)
         close(reason)
     }
 
@@ -371,9 +371,9 @@ final class ClientConnection: Downstream {
         let wasOpen = phase == .open
         phase = .closed
         if let reason { worker.refuse(reason, peer.address) }
-        worker.loop.deregister(self, stream.descriptor)
+        loop.deregister(self, stream.descriptor)
         if wasOpen { endExchanges() }
-        if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(worker.blocks) }
+        if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(blocks) }
         countBytes()
         worker.metrics.connectionClosed(listenerLabel)
         worker.shared.sources.disconnect(ticket)
@@ -386,8 +386,9 @@ final class ClientConnection: Downstream {
 
     /// Adds what moved since the last call to the metrics.
     func countBytes() {
-        worker.metrics.bytes(listenerLabel, .received, Int(stream.bytesRead &- countedIn))
-        worker.metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
+        let (metrics, listenerLabel) = (worker.metrics, self.listenerLabel)
+        metrics.bytes(listenerLabel, .received, Int(stream.bytesRead &- countedIn))
+        metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
         countedIn = stream.bytesRead
         countedOut = stream.bytesWritten
     }

@@ -52,11 +52,11 @@ extension Exchange {
             }
             // Whatever became of the request before: two heads in one buffer would be somebody else's request.
             outgoing.removeAll()
-            outgoing.reserve(head.byteCount + 512, from: worker.blocks)
+            outgoing.reserve(head.byteCount + 512, from: blocks)
             try connection.forwarded.withReadable { forwarded throws(GatewayFailure) in
                 try rewriteRequest(head, bytes, fields, forwarded: forwarded, id: record.id, into: &outgoing)
             }
-            identity.session.touch(now: worker.loop.epochSeconds)
+            identity.session.touch(now: loop.epochSeconds)
             return .forward
         } catch {
             return .fail(error)

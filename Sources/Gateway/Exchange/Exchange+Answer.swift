@@ -340,6 +340,7 @@ extension Exchange {
 
     /// The answer is whole.
     private func answerEnded() {
+        let client = self.client!
         if answer.isCompressed {
             switch endCompressed() {
             case .sent: break

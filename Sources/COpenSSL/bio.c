@@ -64,10 +64,10 @@ static int wire_write(BIO *bio, const char *bytes, int count) {
 static long wire_control(BIO *bio, int command, long number, void *pointer) {
     (void)number;
     (void)pointer;
-    zlh_wire *wire = BIO_get_data(bio);
+    // For each record OpenSSL asks many times whether the kernel does TLS.
     switch (command) {
     case BIO_CTRL_FLUSH: return 1;
-    case BIO_CTRL_EOF: return wire->ended;
+    case BIO_CTRL_EOF: return ((zlh_wire *)BIO_get_data(bio))->ended;
     default: return 0;
     }
 }

@@ -14,7 +14,7 @@ extension ClientConnection {
         while phase == .open {
             steps += 1
             if steps > Self.stepsPerTurn {
-                worker.loop.runAgain(self)
+                loop.runAgain(self)
                 return
             }
             let goesOn: Bool
@@ -36,7 +36,7 @@ extension ClientConnection {
         if unread && !closes {
             exchange.phase = .discarding
             beginBodyWatch()
-            worker.loop.runAgain(self)
+            loop.runAgain(self)
             return
         }
         exchange.reset()
@@ -45,12 +45,13 @@ extension ClientConnection {
 
     /// The connection waits for its next request.
     private func becameIdle() {
+        let worker = self.worker
         idleSinceMs = worker.nowMs
         exchange.record.becameIdle()
         if stream.isBlocked { watchStall() } else { watch(.keepAlive, afterMs: worker.limits.keepAliveMs) }
         // What follows may be here already: pipelined, or told by an edge that will not come again.
-        if inbound.isEmpty { inbound.recycle(into: worker.blocks) }
-        if !inbound.isEmpty || !stream.hasNothingToRead { worker.loop.runAgain(self) }
+        if inbound.isEmpty { inbound.recycle(into: blocks) }
+        if !inbound.isEmpty || !stream.hasNothingToRead { loop.runAgain(self) }
     }
 
     // MARK: Heads
@@ -64,16 +65,15 @@ extension ClientConnection {
         if inbound.isEmpty {
             guard readMore() else { return false }
         }
-        let limits = worker.limits
+        let (worker, exchange) = (self.worker, self.exchange!)
         let isFirstLook = watch != .head
         if isFirstLook { exchange.record.begin(worker) }
+        let limits = HeadLimits(
+            bytes: worker.limits.headers.bytes, fields: worker.limits.headers.fields,
+            emptyLines: worker.limits.framing.emptyLines)
         var scan = self.scan
         let step = inbound.withReadable { bytes -> Step in
-            switch HTTP1.parseRequestHead(
-                bytes, scan: &scan, into: worker.fields,
-                limits: HeadLimits(
-                    bytes: limits.headers.bytes, fields: limits.headers.fields, emptyLines: limits.framing.emptyLines))
-            {
+            switch HTTP1.parseRequestHead(bytes, scan: &scan, into: worker.fields, limits: limits) {
             case .partial: return .partial
             case .malformed(let defect): return .malformed(defect)
             case .complete(let head):
@@ -83,7 +83,7 @@ extension ClientConnection {
         self.scan = scan
         switch step {
         case .partial:
-            if isFirstLook { watch(.head, afterMs: limits.headers.timeoutMs) }
+            if isFirstLook { watch(.head, afterMs: worker.limits.headers.timeoutMs) }
             return readMore()
         case .malformed(let defect):
             refuseHead(defect)
@@ -116,7 +116,7 @@ extension ClientConnection {
         guard let upstream = exchange.upstream, upstream.phase == .serving else { return false }
         if upstream.stream.isBlocked {
             stream.readLess()
-            inbound.recycle(into: worker.blocks)
+            inbound.recycle(into: blocks)
             return false
         }
         if worker.shared.memoryPressure >= .noBodies { return false }
@@ -235,12 +235,11 @@ extension ClientConnection {
 
     /// Request trailers are read and dropped.
     private func takeTrailers(_ body: inout RequestBody, _ consumed: inout Int) -> BodyStep {
-        let limits = worker.limits
+        let limits = HeadLimits(
+            bytes: worker.limits.framing.trailers, fields: worker.limits.headers.fields, emptyLines: 0)
         var scan = self.scan
         let outcome = inbound.withReadable { bytes in
-            HTTP1.parseTrailers(
-                bytes, scan: &scan, into: worker.fields,
-                limits: HeadLimits(bytes: limits.framing.trailers, fields: limits.headers.fields, emptyLines: 0))
+            HTTP1.parseTrailers(bytes, scan: &scan, into: worker.fields, limits: limits)
         }
         self.scan = scan
         switch outcome {

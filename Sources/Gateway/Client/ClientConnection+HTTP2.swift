@@ -33,7 +33,7 @@ extension ClientConnection {
     func gather(_ bytes: borrowing Span<UInt8>) -> Bool {
         var at = 0
         while at < bytes.count {
-            staged.reserve(Self.record, from: worker.blocks)
+            staged.reserve(Self.record, from: blocks)
             let fits = min(bytes.count - at, Self.record - staged.count)
             staged.append(bytes.extracting(at..<at + fits))
             at += fits
@@ -50,7 +50,7 @@ extension ClientConnection {
         }
         if count >= Self.record / 4, buffer.prepend(header.bytes.span) {
             let size = HTTP2FrameHeader.count + count
-            let taken = buffer.withReadable { stream.enqueue($0.extracting(first: size), worker.blocks) }
+            let taken = buffer.withReadable { stream.enqueue($0.extracting(first: size), blocks) }
             buffer.consume(size)
             return taken
         }
@@ -63,7 +63,7 @@ extension ClientConnection {
 
     private func enqueueGathered() -> Bool {
         if staged.isEmpty { return true }
-        let taken = staged.withReadable { stream.enqueue($0, worker.blocks) }
+        let taken = staged.withReadable { stream.enqueue($0, blocks) }
         staged.removeAll()
         return taken
     }
@@ -71,7 +71,7 @@ extension ClientConnection {
     /// Sends what was gathered and enqueued.
     func pushGathered() -> WriteOutcome {
         guard enqueueGathered() else { return .failed }
-        staged.recycle(into: worker.blocks)
-        return stream.flush(worker.blocks)
+        staged.recycle(into: blocks)
+        return stream.flush(blocks)
     }
 }

@@ -16,7 +16,7 @@ extension ClientConnection {
 
     /// Memory is no longer short: goes on with the bodies that were not read.
     func memoryEased() {
-        if let http2 { http2.memoryEased() } else if awaitsBody { worker.loop.runAgain(self) }
+        if let http2 { http2.memoryEased() } else if awaitsBody { loop.runAgain(self) }
     }
 
     /// The gateway goes down: close when idle, after the answer under way, or, a tunnel, after `afterMs`.

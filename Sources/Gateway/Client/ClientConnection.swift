@@ -31,7 +31,8 @@ final class ClientConnection: Downstream {
     /// Everything of HTTP/2, once ALPN chose it.
     var http2: HTTP2Connection?
     /// The session whose cookie came last, so that an unchanged cookie is compared and not opened again.
-    var remembered: RememberedSession?
+    private var knownSession: Session?
+    private var knownCookie = ByteBuffer()
     /// The Host that came last and the vmid it names: browsers send the same one with every request of a connection.
     var knownAuthority = ByteBuffer()
     var knownVMID: UInt32 = 0
@@ -65,7 +66,7 @@ final class ClientConnection: Downstream {
         worker.add(self)
         worker.metrics.connectionOpened(listenerLabel)
         do {
-            try worker.loop.register(self, stream.descriptor)
+            try loop.register(self, stream.descriptor)
         } catch {
             close(.connections)
             return
@@ -102,7 +103,7 @@ final class ClientConnection: Downstream {
     override func ready(_ events: Readiness) {
         stream.note(events)
         if stream.isBlocked && events.contains(.writable) {
-            switch stream.flush(worker.blocks) {
+            switch stream.flush(blocks) {
             case .sent: drained()
             case .blocked: noteProgress()
             case .failed: return lost()
@@ -132,7 +133,7 @@ final class ClientConnection: Downstream {
     }
 
     private func shakeHands() {
-        switch stream.handshake(worker.blocks) {
+        switch stream.handshake(blocks) {
         case .done:
             noteHandshake(.ok)
             phase = .open
@@ -157,11 +158,11 @@ final class ClientConnection: Downstream {
     }
 
     override func readMore(limit: Int = .max) -> Bool {
-        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), worker.blocks) {
+        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), blocks) {
         case .bytes:
             return keepsUpdateRate()
         case .blocked:
-            inbound.recycle(into: worker.blocks)
+            inbound.recycle(into: blocks)
             // Key updates come without a byte for us.
             _ = keepsUpdateRate()
             return false
@@ -213,9 +214,9 @@ final class ClientConnection: Downstream {
 
     override func push() -> WriteOutcome {
         if staged.isEmpty { return stream.isBlocked ? .blocked : .sent }
-        let outcome = staged.withReadable { stream.send($0, worker.blocks) }
+        let outcome = staged.withReadable { stream.send($0, blocks) }
         staged.removeAll()
-        staged.recycle(into: worker.blocks)
+        staged.recycle(into: blocks)
         if outcome == .blocked { watchStall() }
         return outcome
     }
@@ -231,7 +232,7 @@ final class ClientConnection: Downstream {
             if left == 0 { return stream.isBlocked ? .blocked : .sent }
             if push() == .failed { return .failed }
         }
-        let outcome = buffer.withReadable { stream.send($0.extracting(first: left), worker.blocks) }
+        let outcome = buffer.withReadable { stream.send($0.extracting(first: left), blocks) }
         buffer.consume(left)
         if outcome == .blocked { watchStall() }
         return outcome
@@ -239,7 +240,7 @@ final class ClientConnection: Downstream {
 
     override func finish() -> WriteOutcome { push() }
 
-    override func shutdownWriting() -> WriteOutcome { stream.shutdownWriting(worker.blocks) }
+    override func shutdownWriting() -> WriteOutcome { stream.shutdownWriting(blocks) }
 
     /// The client took everything that waited.
     private func drained() {
@@ -310,7 +311,7 @@ final class ClientConnection: Downstream {
     /// it our last words (RFC 9112 section 9.6).
     func closePolitely(_ reason: RefusalReason?, withinMs: UInt64? = nil) {
         guard phase == .open || phase == .handshake else { return close(reason) }
-        if push() == .failed || stream.shutdownWriting(worker.blocks) == .failed { return close(reason) }
+        if push() == .failed || stream.shutdownWriting(blocks) == .failed { return close(reason) }
         if let reason { worker.refuse(reason, peer.address) }
         if let http2 { http2.lost() }
         phase = .lingering
@@ -322,7 +323,7 @@ final class ClientConnection: Downstream {
             lingerUntilMs = worker.nowMs &+ (withinMs ?? Self.lingerMs)
             watchLinger()
         }
-        worker.loop.runAgain(self)
+        loop.runAgain(self)
     }
 
     private func watchLinger() {
@@ -335,7 +336,7 @@ final class ClientConnection: Downstream {
     private func dropInput() {
         var budget = 1 << 20
         while phase == .lingering {
-            let outcome = stream.read(into: &inbound, limit: worker.readLimit, worker.blocks)
+            let outcome = stream.read(into: &inbound, limit: worker.readLimit, blocks)
             budget -= inbound.count
             lingerBytes -= inbound.count
             inbound.removeAll()
@@ -343,14 +344,14 @@ final class ClientConnection: Downstream {
             switch outcome {
             case .bytes:
                 if watch == .linger { watchLinger() }
-                if budget <= 0 { return worker.loop.runAgain(self) }
+                if budget <= 0 { return loop.runAgain(self) }
             case .blocked:
-                inbound.recycle(into: worker.blocks)
+                inbound.recycle(into: blocks)
                 return
             // The kernel still delivers what it has; only our own bytes would be lost with the descriptor.
             case .ended, .failed:
                 if outcome == .ended && stream.isBlocked {
-                    inbound.recycle(into: worker.blocks)
+                    inbound.recycle(into: blocks)
                     return
                 }
                 return close(nil)
@@ -360,7 +361,7 @@ final class ClientConnection: Downstream {
 
     override func abort(_ reason: RefusalReason?) {
         if phase == .closed { return }
-        stream.abort(worker.blocks)
+        stream.abort(blocks)
         close(reason)
     }
 
@@ -370,23 +371,24 @@ final class ClientConnection: Downstream {
         let wasOpen = phase == .open
         phase = .closed
         if let reason { worker.refuse(reason, peer.address) }
-        worker.loop.deregister(self, stream.descriptor)
+        loop.deregister(self, stream.descriptor)
         if wasOpen { endExchanges() }
-        if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(worker.blocks) }
+        if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(blocks) }
         countBytes()
         worker.metrics.connectionClosed(listenerLabel)
         worker.shared.sources.disconnect(ticket)
         inbound = ByteBuffer()
         staged = ByteBuffer()
-        remembered = nil
+        forgetSession()
         worker.remove(self)
         worker.retire(self)
     }
 
     /// Adds what moved since the last call to the metrics.
     func countBytes() {
-        worker.metrics.bytes(listenerLabel, .received, Int(stream.bytesRead &- countedIn))
-        worker.metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
+        let (metrics, listenerLabel) = (worker.metrics, self.listenerLabel)
+        metrics.bytes(listenerLabel, .received, Int(stream.bytesRead &- countedIn))
+        metrics.bytes(listenerLabel, .sent, Int(stream.bytesWritten &- countedOut))
         countedIn = stream.bytesRead
         countedOut = stream.bytesWritten
     }
@@ -395,6 +397,27 @@ final class ClientConnection: Downstream {
     func forgetRequests() {
         knownAuthority = ByteBuffer()
         forwarded = ByteBuffer()
-        remembered = nil
+        forgetSession()
+    }
+
+    // MARK: The session
+
+    /// The session that this cookie opened last, for this vmid.
+    func remembered(_ cookie: borrowing Span<UInt8>, _ vmid: UInt32) -> Session? {
+        guard let session = knownSession, session.vmid == vmid,
+            knownCookie.withReadable({ HTTPSpan.equal($0, cookie) })
+        else { return nil }
+        return session
+    }
+
+    func remember(_ session: Session, _ cookie: borrowing Span<UInt8>) {
+        knownSession = session
+        knownCookie.removeAll()
+        knownCookie.append(cookie)
+    }
+
+    func forgetSession() {
+        knownSession = nil
+        knownCookie = ByteBuffer()
     }
 }

@@ -18,6 +18,9 @@ class Downstream: EventSource {
     }
 
     final let worker: Worker
+    /// The worker's, without the step over it, which would count references.
+    final let loop: EventLoop
+    final let blocks: BlockPool
     /// The request under way.
     final var exchange: Exchange!
     /// Received and not yet taken: heads and bodies of HTTP/1, body or tunnel bytes of a stream.
@@ -33,6 +36,8 @@ class Downstream: EventSource {
 
     init(_ worker: Worker) {
         self.worker = worker
+        loop = worker.loop
+        blocks = worker.blocks
         super.init()
     }
 
@@ -95,7 +100,7 @@ class Downstream: EventSource {
 
     final func watch(_ what: Watch, afterMs: Int = 0) {
         watch = what
-        worker.loop.setDeadline(what == .none ? .max : worker.nowMs &+ UInt64(afterMs), for: self)
+        loop.setDeadline(what == .none ? .max : worker.nowMs &+ UInt64(afterMs), for: self)
     }
 
     /// The client takes nothing: it has `limits.response_stall`, unless a sooner end is watched already.

@@ -31,7 +31,7 @@ extension Exchange {
             guard head.method == .get || head.method == .head else { throw .methodNotAllowed(allow: "GET, HEAD") }
             guard let session = currentSession(bytes, fields) else { throw .unauthorized(.none) }
             try checkSite(head, bytes, fields, usesHeaderToken: false, hasSessionCookie: true)
-            return .answer(.session(session, idle: worker.snapshot.settings.session.idle))
+            return .answer(.session(session, idle: worker.settings.session.idle))
         }
         if HTTPSpan.equal(path, "/.zlh/logout") {
             guard head.method == .post else { throw .methodNotAllowed(allow: "POST") }

@@ -116,7 +116,7 @@ extension Exchange {
         let session = worker.shared.sessions.admit(sealed, now: now)
         if session.ended != nil { throw refuseLaunch(.revoked) }
         session.touch(now: now)
-        client.connection.remembered = nil
+        client.connection.forgetSession()
         record.user = session.user
         worker.metrics.launch(.ok)
         let mark = Self.generationMark(route)

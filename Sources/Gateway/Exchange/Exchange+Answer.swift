@@ -10,12 +10,13 @@ extension Exchange {
     func upstreamReadable() {
         guard let upstream else { return }
         if phase == .tunnel { return pumpTunnelToClient() }
+        let client = self.client!
         var budget = 16
         while self.upstream === upstream, phase == .requesting || phase == .answering {
             // Backpressure: what the client cannot take stays with the container.
             if client.isBlocked {
                 upstream.stream.readLess()
-                return upstream.inbound.recycle(into: worker.blocks)
+                return upstream.inbound.recycle(into: blocks)
             }
             if !upstream.inbound.isEmpty {
                 guard passOn(upstream), !client.isBlocked else { continue }
@@ -25,13 +26,13 @@ extension Exchange {
             budget -= answer.isCompressed ? 8 : 1
             if budget <= 0 {
                 pushAnswer()
-                worker.loop.runAgain(upstream)
+                loop.runAgain(upstream)
                 return
             }
             switch upstream.read() {
             case .bytes: continue
             case .blocked:
-                upstream.inbound.recycle(into: worker.blocks)
+                upstream.inbound.recycle(into: blocks)
                 return flushAnswer()
             case .ended: return upstreamEnded(upstream)
             case .failed: return upstreamBroke()
@@ -46,6 +47,7 @@ extension Exchange {
     }
 
     private func pushAnswer() {
+        let client = self.client!
         if client.isOpen, client.push() == .failed { client.lost() }
     }
 
@@ -70,13 +72,12 @@ extension Exchange {
     }
 
     private func takeHead(_ upstream: UpstreamConnection) -> Bool {
-        let limits = worker.limits.upstream
+        let limits = HeadLimits(
+            bytes: worker.limits.upstream.head, fields: worker.limits.upstream.fields, emptyLines: 0)
         var scan = upstream.scan
         let step = upstream.inbound.withReadable { bytes -> HeadStep in
             switch HTTP1.parseResponseHead(
-                bytes, scan: &scan, into: worker.fields,
-                limits: HeadLimits(bytes: limits.head, fields: limits.fields, emptyLines: 0), answering: method,
-                upgraded: isUpgrade)
+                bytes, scan: &scan, into: worker.fields, limits: limits, answering: method, upgraded: isUpgrade)
             {
             case .partial: return .partial
             case .malformed(let defect): return .failed(badAnswer(defect))
@@ -113,13 +114,14 @@ extension Exchange {
     /// Stages a head for the client. Nothing is closed in here: the bytes are lent.
     private func look(at head: ResponseHead, _ bytes: borrowing Span<UInt8>, _ upstream: UpstreamConnection) -> HeadStep
     {
+        let (worker, client) = (self.worker, self.client!)
         do throws(GatewayFailure) {
             if head.isInterim { return try lookAtInterim(head, bytes) }
             if head.status == 101 {
                 try checkUpgrade(head, bytes)
-                client.staged.reserve(head.byteCount + 256, from: worker.blocks)
+                client.staged.reserve(head.byteCount + 256, from: blocks)
                 try rewriteInterim(
-                    head, bytes, worker.fields, id: record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS,
+                    head, bytes, worker.fields, id: record.id, sendsHSTS: worker.settings.sendsHSTS,
                     into: &client.staged)
                 return .final(head)
             }
@@ -133,12 +135,12 @@ extension Exchange {
             let framing = answerFraming(head, coding)
             if framing == .untilClose { client.closesAfterAnswer = true }
             answer.framing = framing
-            client.staged.reserve(head.byteCount + 512, from: worker.blocks)
+            client.staged.reserve(head.byteCount + 512, from: blocks)
             try rewriteResponse(
                 head, bytes, worker.fields,
                 AnswerFacts(
                     id: record.id, framing: framing, coding: coding, connection: connectionField,
-                    sendsHSTS: worker.snapshot.settings.sendsHSTS,
+                    sendsHSTS: worker.settings.sendsHSTS,
                     keepsLength: framing == .length || keepsLengthWithoutBody(head),
                     keepsTrailerField: (framing == .chunked || framing == .frames) && wantsTrailers),
                 into: &client.staged)
@@ -187,12 +189,12 @@ extension Exchange {
 
     /// The final head is staged: from here the container's body follows.
     private func began(_ head: ResponseHead, _ upstream: UpstreamConnection) {
-        worker.loop.setDeadline(.max, for: upstream)
+        loop.setDeadline(.max, for: upstream)
         if client.watch == .halfClosed { client.watch(.halfClosed, afterMs: 10_000) }
         answer.began = true
         answer.status = head.status
         record.status = head.status
-        record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs
+        record.upstreamUs = loop.nowUs &- record.upstreamStartUs
         if head.status == 101 { return openTunnel() }
         phase = .answering
         upstream.reply.sawHead = true
@@ -318,7 +320,7 @@ extension Exchange {
     /// A piece of a body whose length is not known.
     func sendChunk(_ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
         guard count > 0 else { return client.isBlocked ? .blocked : .sent }
-        client.staged.reserve(count + 32, from: worker.blocks)
+        client.staged.reserve(count + 32, from: blocks)
         client.staged.append(hex: UInt64(count))
         client.staged.append("\r\n")
         buffer.withReadable { client.staged.append($0.extracting(first: count)) }
@@ -338,6 +340,7 @@ extension Exchange {
 
     /// The answer is whole.
     private func answerEnded() {
+        let client = self.client!
         if answer.isCompressed {
             switch endCompressed() {
             case .sent: break

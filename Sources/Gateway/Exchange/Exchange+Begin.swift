@@ -19,18 +19,18 @@ extension Exchange {
     /// Decides about a request: the rows of the contract's section 4, in order. What is to be forwarded is rendered into
     /// `outgoing` here, as the head's bytes are gone afterwards.
     func begin(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Plan {
-        let framing = worker.limits.framing
+        let (worker, connection) = (self.worker, client.connection)
         method = head.method
         minorVersion = head.minorVersion
         keepsAlive = head.keepAlive
         expectsContinue = head.expectContinue
-        body = RequestBody(head.framing, (framing.chunkExtension, framing.extensions))
+        body = RequestBody(head.framing, (worker.limits.framing.chunkExtension, worker.limits.framing.extensions))
         let facts = RequestFacts(head, bytes, fields)
         self.facts = facts
         record.note(head, bytes)
         do throws(GatewayFailure) {
-            vmid = try vmidOfHost(head, bytes)
-            if !client.connection.isSecure { return .redirectToHTTPS }
+            vmid = try vmidOfHost(head, bytes, connection)
+            if !connection.isSecure { return .redirectToHTTPS }
             record.vmid = vmid
             if let plan = try gatewayEndpoint(head, bytes, fields, facts) { return plan }
             let identity = try authorize(head, bytes, fields)
@@ -40,7 +40,7 @@ extension Exchange {
                 hasSessionCookie: identity.hasSessionCookie)
             let route = try selectUpstream(for: identity.session, vmid: vmid, in: worker.snapshot.routes)
             self.route = route
-            if worker.snapshot.settings.compresses {
+            if worker.settings.compresses {
                 codingFacts = CodingFacts(head, bytes, fields, usesHeaderToken: identity.usesHeaderToken)
             }
             if worker.shared.memoryPressure >= .noBodies, !body.isComplete { throw GatewayFailure.overloaded(.memory) }
@@ -52,11 +52,11 @@ extension Exchange {
             }
             // Whatever became of the request before: two heads in one buffer would be somebody else's request.
             outgoing.removeAll()
-            outgoing.reserve(head.byteCount + 512, from: worker.blocks)
-            try client.connection.forwarded.withReadable { forwarded throws(GatewayFailure) in
+            outgoing.reserve(head.byteCount + 512, from: blocks)
+            try connection.forwarded.withReadable { forwarded throws(GatewayFailure) in
                 try rewriteRequest(head, bytes, fields, forwarded: forwarded, id: record.id, into: &outgoing)
             }
-            identity.session.touch(now: worker.loop.epochSeconds)
+            identity.session.touch(now: loop.epochSeconds)
             return .forward
         } catch {
             return .fail(error)
@@ -64,11 +64,12 @@ extension Exchange {
     }
 
     /// The vmid that the Host names; looked up only when the Host is not the one that this connection named before.
-    private func vmidOfHost(_ head: RequestHead, _ bytes: borrowing Span<UInt8>) throws(GatewayFailure) -> UInt32 {
+    private func vmidOfHost(
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ client: ClientConnection
+    ) throws(GatewayFailure) -> UInt32 {
         let authority = bytes.extracting(head.authorityRange)
-        let client = self.client.connection
         if client.knownAuthority.withReadable({ HTTPSpan.equal($0, authority) }) { return client.knownVMID }
-        let vmid = try identifyVM(head, bytes, in: worker.snapshot.settings.domain)
+        let vmid = try identifyVM(head, bytes, in: worker.settings.domain)
         client.knownAuthority.removeAll()
         client.knownAuthority.append(authority)
         client.knownVMID = vmid

@@ -55,7 +55,7 @@ extension Exchange {
             if compressed.count >= Self.worthSending, sendCompressed() == .failed { return -1 }
             if fed == count || client.isBlocked { return fed }
             let piece = min(count - fed, Self.piece)
-            compressed.reserve(Self.piece, from: worker.blocks)
+            compressed.reserve(Self.piece, from: blocks)
             upstream.inbound.withReadable { gzip.compress($0.extracting(first: piece), into: &compressed) }
             upstream.inbound.consume(piece)
             answer.awaitsFlush = true
@@ -70,7 +70,7 @@ extension Exchange {
         if answer.awaitsFlush, let gzip, let upstream {
             let dueMs = answer.flushedMs &+ Self.flushEveryMs
             if dueMs > worker.nowMs {
-                worker.loop.setDeadline(dueMs, for: upstream)
+                loop.setDeadline(dueMs, for: upstream)
                 return true
             }
             answer.flushedMs = worker.nowMs
@@ -97,7 +97,7 @@ extension Exchange {
         if count == 0 { return .sent }
         let outcome = answer.framing == .chunked ? sendChunk(&compressed, count) : client.send(&compressed, count)
         record.bytesOut &+= UInt64(count - compressed.count)
-        if outcome == .failed { client.lost() } else { compressed.recycle(into: worker.blocks) }
+        if outcome == .failed { client.lost() } else { compressed.recycle(into: blocks) }
         return outcome
     }
 }

@@ -97,7 +97,7 @@ extension Exchange {
         var page = ByteBuffer(capacity: 2048)
         if facts?.wantsPage ?? false {
             head.append("Content-Type: text/html; charset=utf-8\r\n")
-            FailurePage.append(failure, id: record.id, now: worker.loop.epochSeconds, to: &page)
+            FailurePage.append(failure, id: record.id, now: loop.epochSeconds, to: &page)
         } else {
             head.append("Content-Type: application/json\r\n")
             appendJSON(failure, to: &page)
@@ -140,7 +140,7 @@ extension Exchange {
         }
         head.append("Cache-Control: no-store\r\n")
         head.append("Date: ")
-        HTTPDate.append(epochSeconds: worker.loop.epochSeconds, to: &head)
+        HTTPDate.append(epochSeconds: loop.epochSeconds, to: &head)
         head.append("\r\n")
         if client.httpProtocol == .h2 {
             // Its connection lives on.
@@ -150,11 +150,11 @@ extension Exchange {
             head.append("Connection: keep-alive\r\n")
         }
         appendGatewayFields(
-            record.id, sendsHSTS: worker.snapshot.settings.sendsHSTS && client.connection.isSecure, into: &head)
+            record.id, sendsHSTS: worker.settings.sendsHSTS && client.connection.isSecure, into: &head)
         head.append("\r\n")
         let count = method == .head ? 0 : page.count
         record.bytesOut = UInt64(count)
-        client.staged.reserve(head.count + count, from: worker.blocks)
+        client.staged.reserve(head.count + count, from: blocks)
         head.withReadable { client.staged.append($0) }
         // A page is small enough to be taken whole, whatever waits.
         if count > 0, client.send(&page, count) == .failed { return client.lost() }
@@ -174,7 +174,7 @@ extension Exchange {
         head.append("Set-Cookie: __Host-zlh_s=")
         host.withReadable { worker.shared.keyRing.seal(session, host: $0, into: &head) }
         head.append("; Path=/; Max-Age=")
-        head.append(decimal: UInt64(max(0, session.absoluteEnd - worker.loop.epochSeconds)))
+        head.append(decimal: UInt64(max(0, session.absoluteEnd - loop.epochSeconds)))
         head.append("; Secure; HttpOnly; SameSite=Lax\r\n")
     }
 
@@ -215,7 +215,7 @@ extension Exchange {
 
     /// Where a browser without a session is sent: `login_url` filled in, or `nil` for a page.
     private func loginLocation(_ why: LoginReason) -> [UInt8]? {
-        let url = worker.snapshot.settings.loginURL
+        let url = worker.settings.loginURL
         guard !url.isEmpty, facts?.isNavigation == true,
             worker.shared.redirects.allows(client.address, vmid: vmid, nowMs: worker.nowMs)
         else { return nil }

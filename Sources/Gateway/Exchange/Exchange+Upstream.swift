@@ -42,7 +42,7 @@ extension Exchange {
 
     private func connect() {
         guard let route else { return fail(.noSuchIDE) }
-        record.upstreamStartUs = worker.loop.nowUs
+        record.upstreamStartUs = loop.nowUs
         // A WebSocket gets a connection of its own; anything else prefers one that is open.
         if !isUpgrade, !retried, let idle = pool?.takeIdle(for: route) {
             upstream = idle
@@ -69,20 +69,20 @@ extension Exchange {
     func connected() {
         guard let upstream else { return }
         phase = .requesting
-        let outcome = outgoing.withReadable { upstream.stream.send($0, worker.blocks) }
+        let outcome = outgoing.withReadable { upstream.stream.send($0, blocks) }
         if outcome == .failed { return upstreamBroke() }
         if body.isComplete {
             awaitAnswer()
         } else {
             client.beginBodyWatch()
-            worker.loop.runAgain(client)
+            loop.runAgain(client)
         }
     }
 
     /// The container has `limits.upstream.response` to begin its answer, or to take more of the request.
     func awaitAnswer() {
         guard let upstream, !answer.began else { return }
-        worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.responseMs), for: upstream)
+        loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.responseMs), for: upstream)
     }
 
     /// The container took all that waited.
@@ -92,7 +92,7 @@ extension Exchange {
         if body.isComplete {
             upstreamProgressed()
         } else if phase == .requesting, let upstream {
-            worker.loop.setDeadline(.max, for: upstream)
+            loop.setDeadline(.max, for: upstream)
         }
         client.bodyWindow = (worker.nowMs, 0)
         client.advance()
@@ -138,7 +138,7 @@ extension Exchange {
         dropGzip()
         if let upstream {
             self.upstream = nil
-            if record.upstreamUs == nil { record.upstreamUs = worker.loop.nowUs &- record.upstreamStartUs }
+            if record.upstreamUs == nil { record.upstreamUs = loop.nowUs &- record.upstreamStartUs }
             if let pool, reusable, upstream.reply.keepAlive, upstream.inbound.isEmpty, !upstream.stream.isBlocked,
                 upstream.stream.isQuiet, let route, worker.snapshot.routes.route(for: vmid) == route
             {
@@ -167,16 +167,16 @@ extension Exchange {
         var outcome: WriteOutcome
         if body.framing == .chunked {
             var framed = ByteBuffer()
-            framed.reserve(bytes.count + 32, from: worker.blocks)
+            framed.reserve(bytes.count + 32, from: blocks)
             framed.append(hex: UInt64(bytes.count))
             framed.append("\r\n")
             framed.append(bytes)
             framed.append("\r\n")
-            outcome = framed.withReadable { upstream.stream.send($0, worker.blocks) }
+            outcome = framed.withReadable { upstream.stream.send($0, blocks) }
             framed.removeAll()
-            framed.recycle(into: worker.blocks)
+            framed.recycle(into: blocks)
         } else {
-            outcome = upstream.stream.send(bytes, worker.blocks)
+            outcome = upstream.stream.send(bytes, blocks)
         }
         switch outcome {
         case .sent: break
@@ -191,7 +191,7 @@ extension Exchange {
         guard let upstream else { return }
         if body.framing == .chunked, !abandonsBody {
             let end: InlineArray<5, UInt8> = [0x30, 0x0d, 0x0a, 0x0d, 0x0a]
-            if upstream.stream.send(end.span, worker.blocks) == .failed { abandonsBody = true }
+            if upstream.stream.send(end.span, blocks) == .failed { abandonsBody = true }
         }
         awaitAnswer()
     }

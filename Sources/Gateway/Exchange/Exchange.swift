@@ -32,6 +32,9 @@ final class Exchange {
     }
 
     let worker: Worker
+    /// The worker's, without the step over it, which would count references.
+    let loop: EventLoop
+    let blocks: BlockPool
     /// Cut when the connection is closed for good, as the two hold each other.
     private(set) var client: Downstream!
     var upstream: UpstreamConnection?
@@ -105,6 +108,8 @@ final class Exchange {
     init(_ client: Downstream) {
         self.client = client
         worker = client.worker
+        loop = worker.loop
+        blocks = worker.blocks
     }
 
     /// Lets go of the connection. Called once, after it was closed.
@@ -141,7 +146,7 @@ final class Exchange {
         wantsTrailers = false
         expectsContinue = false
         outgoing.removeAll()
-        outgoing.recycle(into: worker.blocks)
+        outgoing.recycle(into: blocks)
         if !form.isEmpty { form = ByteBuffer() }
         if expectedAccept.capacity > 0 { expectedAccept = ByteBuffer() }
         session = nil
@@ -152,7 +157,7 @@ final class Exchange {
         dropGzip()
         if compressed.capacity > 0 {
             compressed.removeAll()
-            compressed.recycle(into: worker.blocks)
+            compressed.recycle(into: blocks)
         }
     }
 

@@ -108,12 +108,13 @@ extension Exchange {
     func finishRecord() {
         guard record.isOpen else { return }
         record.close()
+        let (worker, client) = (self.worker, self.client!)
         client.connection.countBytes()
         let tookUs = Int64(worker.loop.nowUs &- record.startUs)
         worker.metrics.request(method: method, code: Int(record.status), protocol: client.httpProtocol)
         worker.metrics.requestTime(microseconds: tookUs)
         if let upstreamUs = record.upstreamUs { worker.metrics.upstreamTime(microseconds: Int64(upstreamUs)) }
-        guard worker.snapshot.settings.logsAccess, worker.shared.log.allows(.info) else { return }
+        guard worker.settings.logsAccess, worker.shared.log.allows(.info) else { return }
         worker.log.beginLog(.info, "access", epochMs: worker.loop.epochMs)
         record.appendFields(method: method, client: client.address, session: session, to: &worker.log)
         worker.log.field("status", UInt64(record.status))

@@ -11,13 +11,6 @@ struct Authorized {
     let hasSessionCookie: Bool
 }
 
-/// The session whose cookie a connection saw last: an equal cookie needs no opening.
-struct RememberedSession {
-    let cookie: [UInt8]
-    let vmid: UInt32
-    let session: Session
-}
-
 extension Exchange {
     /// Row 5: the session for this vmid, from `X-ZLH-Token` or the cookie, or why there is none. The answer is the same
     /// whether or not the vmid exists.
@@ -70,15 +63,14 @@ extension Exchange {
 
     private func sessionOfCookie(_ cookie: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
         let now = worker.loop.epochSeconds
-        if let known = client.connection.remembered, known.vmid == vmid, HTTPSpan.equal(known.cookie.span, cookie) {
-            return try live(known.session, now)
-        }
+        let connection = client.connection
+        if let session = connection.remembered(cookie, vmid) { return try live(session, now) }
         var host = ByteBuffer(capacity: 64)
         appendSessionHost(to: &host)
         let opened = host.withReadable { worker.shared.keyRing.open(cookie, host: $0, now: now) }
         guard let sealed = opened, sealed.vmid == vmid else { throw .unauthorized(.none) }
         let session = try live(worker.shared.sessions.admit(sealed, now: now), now)
-        client.connection.remembered = RememberedSession(cookie: cookie.copied(), vmid: vmid, session: session)
+        connection.remember(session, cookie)
         return session
     }
 
@@ -132,6 +124,6 @@ extension Exchange {
         buffer.append("dev-")
         buffer.append(decimal: UInt64(vmid))
         buffer.append(UInt8(ascii: "."))
-        buffer.append(text: worker.snapshot.settings.domainText)
+        buffer.append(text: worker.settings.domainText)
     }
 }

@@ -30,7 +30,7 @@ struct CodingFacts: Sendable {
     /// Whether it carries more than a path, which the answer might repeat.
     let hasInput: Bool
 
-    init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, usesHeaderToken: Bool) {
+    init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields, usesHeaderToken: Bool) {
         if let site = fields.first(.secFetchSite) {
             let value = bytes.extracting(site.valueRange)
             let isOwn = HTTPSpan.equalsIgnoringCase(value, "same-origin") || HTTPSpan.equalsIgnoringCase(value, "none")

@@ -9,7 +9,7 @@ struct RequestFacts: Sendable {
     /// A WebSocket opening handshake.
     let isUpgrade: Bool
 
-    init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields) {
+    init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields) {
         let navigates: Bool
         if let mode = fields.first(.secFetchMode) {
             navigates = HTTPSpan.equalsIgnoringCase(bytes.extracting(mode.valueRange), "navigate")

@@ -13,10 +13,10 @@ extension Exchange {
     func openTunnel() {
         phase = .tunnel
         tunnel = TunnelState()
-        tunnel.openedUs = worker.loop.nowUs
+        tunnel.openedUs = loop.nowUs
         tunnel.activeMs = worker.nowMs
         outgoing.removeAll()
-        outgoing.recycle(into: worker.blocks)
+        outgoing.recycle(into: blocks)
         expectedAccept = ByteBuffer()
         // Thousands of these wait for somebody to type: what only further requests would need goes.
         client.connection.forgetRequests()
@@ -38,7 +38,7 @@ extension Exchange {
     func pumpTunnelToUpstream() {
         // Named once: each look at a class's own variable counts a reference.
         guard phase == .tunnel, let client, let upstream else { return }
-        let blocks = worker.blocks
+        let blocks = blocks
         var budget = Self.bytesPerTurn
         while phase == .tunnel, !upstream.stream.isBlocked, !tunnel.clientEnded {
             if client.inbound.isEmpty {
@@ -57,7 +57,7 @@ extension Exchange {
             case .failed: return finishTunnel(.upstreamClosed)
             }
             budget -= count
-            if budget <= 0 { return worker.loop.runAgain(client) }
+            if budget <= 0 { return loop.runAgain(client) }
         }
         if phase == .tunnel { client.inbound.recycle(into: blocks) }
     }
@@ -66,7 +66,7 @@ extension Exchange {
     func clientClosedTunnelSide() {
         guard !tunnel.clientEnded, let upstream else { return }
         tunnel.clientEnded = true
-        if upstream.stream.shutdownWriting(worker.blocks) == .failed || tunnel.upstreamEnded {
+        if upstream.stream.shutdownWriting(blocks) == .failed || tunnel.upstreamEnded {
             finishTunnel(.clientClosed)
         }
     }
@@ -81,12 +81,12 @@ extension Exchange {
 
     func pumpTunnelToClient() {
         guard phase == .tunnel, let client, let upstream else { return }
-        let blocks = worker.blocks
+        let blocks = blocks
         var budget = Self.bytesPerTurn
         while phase == .tunnel, !tunnel.upstreamEnded {
             if client.isBlocked {
                 upstream.stream.readLess()
-                return upstream.inbound.recycle(into: worker.blocks)
+                return upstream.inbound.recycle(into: blocks)
             }
             if upstream.inbound.isEmpty {
                 switch upstream.read() {
@@ -115,13 +115,13 @@ extension Exchange {
             if outcome == .failed { return client.lost() }
             if isClosing && tunnel.isAtBoundary { return closeTunnelNow() }
             budget -= count
-            if budget <= 0 { return worker.loop.runAgain(upstream) }
+            if budget <= 0 { return loop.runAgain(upstream) }
         }
     }
 
     private func upstreamClosedTunnelSide() {
         tunnel.upstreamEnded = true
-        upstream?.inbound.recycle(into: worker.blocks)
+        upstream?.inbound.recycle(into: blocks)
         if client.shutdownWriting() == .failed || tunnel.clientEnded {
             finishTunnel(.upstreamClosed)
         }
@@ -134,7 +134,7 @@ extension Exchange {
 
     private func noteTunnelActivity() {
         tunnel.activeMs = worker.nowMs
-        session?.touch(now: worker.loop.epochSeconds)
+        session?.touch(now: loop.epochSeconds)
     }
 
     // MARK: Ends of ours
@@ -166,8 +166,8 @@ extension Exchange {
     /// Looks whether the session still allows the tunnel, and when to look again.
     func checkTunnel() {
         guard phase == .tunnel, let session else { return }
-        let now = worker.loop.epochSeconds
-        let idle = worker.snapshot.settings.session.idle
+        let now = loop.epochSeconds
+        let idle = worker.settings.session.idle
         if let ended = session.check(now: now, idle: idle) { return closeTunnel(.session(ended)) }
         var waitMs = Int64(max(1, min(session.absoluteEnd - now, session.idleSince + idle - now))) * 1000
         let tunnelIdleMs = worker.limits.tunnelIdle.websocketMs

@@ -12,6 +12,9 @@ final class UpstreamConnection: EventSource {
     }
 
     let worker: Worker
+    /// The worker's, without the step over it, which would count references.
+    let loop: EventLoop
+    let blocks: BlockPool
     let route: IDERoute
     var stream: Stream
     private(set) var phase = Phase.connecting
@@ -40,12 +43,14 @@ final class UpstreamConnection: EventSource {
     init(_ route: IDERoute, for exchange: Exchange, worker: Worker) throws(SystemError) {
         self.route = route
         self.worker = worker
+        loop = worker.loop
+        blocks = worker.blocks
         self.exchange = exchange
         let address = route.endpoint.address
         stream = Stream(try Socket.connect(high: address.high, low: address.low, port: route.endpoint.port))
         super.init()
-        try worker.loop.register(self, stream.descriptor)
-        worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.connectMs), for: self)
+        try loop.register(self, stream.descriptor)
+        loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.connectMs), for: self)
     }
 
     /// Whether this connection is for that very container.
@@ -61,7 +66,7 @@ final class UpstreamConnection: EventSource {
         phase = .serving
         reply = Reply()
         scan = HeadScan()
-        worker.loop.setDeadline(.max, for: self)
+        loop.setDeadline(.max, for: self)
     }
 
     /// Goes idle in `pool`.
@@ -69,8 +74,8 @@ final class UpstreamConnection: EventSource {
         exchange = nil
         phase = .idle
         isReused = true
-        inbound.recycle(into: worker.blocks)
-        worker.loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.idleMs), for: self)
+        inbound.recycle(into: blocks)
+        loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.idleMs), for: self)
         pool.keep(self)
     }
 
@@ -82,7 +87,7 @@ final class UpstreamConnection: EventSource {
         case .connecting: connected(events)
         case .serving:
             if stream.isBlocked && events.contains(.writable) {
-                switch stream.flush(worker.blocks) {
+                switch stream.flush(blocks) {
                 case .sent: exchange?.upstreamDrained()
                 case .blocked: exchange?.upstreamProgressed()
                 case .failed: exchange?.upstreamStoppedReading()
@@ -137,7 +142,7 @@ final class UpstreamConnection: EventSource {
     /// Reads what has come into `inbound`.
     func read() -> ReadOutcome {
         // Room for the header of an HTTP/2 frame, so that the first one too is sent from where it lies.
-        let outcome = stream.read(into: &inbound, limit: worker.readLimit, headroom: 16, worker.blocks)
+        let outcome = stream.read(into: &inbound, limit: worker.readLimit, headroom: 16, blocks)
         if case .bytes = outcome { reply.receivedAny = true }
         return outcome
     }
@@ -147,7 +152,7 @@ final class UpstreamConnection: EventSource {
         if phase == .closed { return }
         phase = .closed
         exchange = nil
-        worker.loop.deregister(self, stream.descriptor)
+        loop.deregister(self, stream.descriptor)
         worker.retire(self)
     }
 }

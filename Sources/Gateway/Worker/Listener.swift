@@ -38,7 +38,7 @@ final class Listener: Acceptor {
     override func admit(_ accepted: consuming AcceptedSocket) {
         let peer = IPAddress(high: accepted.high, low: accepted.low)
         let peerPort = accepted.port
-        let isProxy = worker.snapshot.settings.trustedProxies.contains { $0.contains(peer) }
+        let isProxy = worker.settings.trustedProxies.contains { $0.contains(peer) }
         var ticket = SourceTable.Ticket.none
         // Behind a proxy the source is known once its header was read.
         if !isProxy {

@@ -22,6 +22,8 @@ public final class Worker {
     /// The field table of whatever head is being looked at; what it holds ends with the event.
     private(set) var fields: HeadFields
     private(set) var snapshot: GatewaySnapshot
+    /// The snapshot's: read where they lie, without holding the snapshot.
+    private(set) var settings: GatewaySettings
     private(set) var certificates: CertificateStore
     /// Lines of this turn, handed to the log at its end.
     var log = ByteBuffer()
@@ -48,6 +50,7 @@ public final class Worker {
         loop = try EventLoop()
         self.shared = shared
         self.snapshot = snapshot
+        settings = snapshot.settings
         metrics = shared.metrics[index]
         fields = Self.makeFields(snapshot)
         self.certificates = try CertificateStore(certificates, settings: tls, ticketKeys: ticketKeys)
@@ -75,7 +78,7 @@ public final class Worker {
 
     /// The bounds in force. Lent, not copied: the struct is large and holds an array.
     var limits: LimitSettings {
-        _read { yield snapshot.settings.limits }
+        _read { yield settings.limits }
     }
 
     var nowMs: UInt64 { loop.nowMs }
@@ -153,6 +156,7 @@ public final class Worker {
 
     private func adopt(_ next: GatewaySnapshot) {
         snapshot = next
+        settings = next.settings
         let needed = Self.makeFields(next)
         if needed.capacity > fields.capacity { fields = needed }
         for (vmid, pool) in pools {

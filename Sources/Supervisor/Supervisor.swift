@@ -1,3 +1,4 @@
+import CLinux
 import Config
 import Gateway
 import Glibc
@@ -327,6 +328,11 @@ public final class Supervisor {
         }
         ticks += 1
         if ticks % 4 == 0 { everySecond() }
+        // What was freed still counts as ours until loops and allocator give it back.
+        if pressure >= .noBodies && ticks % 4 == 0 {
+            shared.broadcast(.memoryShort)
+            malloc_trim(0)
+        }
         ticksUntilRotation -= 1
         if ticksUntilRotation == 0 {
             ticksUntilRotation = Self.ticketRotationTicks

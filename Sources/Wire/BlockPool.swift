@@ -27,7 +27,10 @@ public final class BlockPool {
         unsafe free.large.reserveCapacity(keepLarge)
     }
 
-    deinit {
+    deinit { trim() }
+
+    /// Gives all free blocks back to the allocator: memory is short.
+    public func trim() {
         while let block = unsafe free.small.popLast() ?? free.medium.popLast() ?? free.large.popLast() {
             unsafe block.deallocate()
         }

@@ -1,6 +1,7 @@
 #pragma once
 
 // What Swift's Glibc module leaves out: epoll, eventfd, signalfd, inotify, accept4.
+#include <malloc.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

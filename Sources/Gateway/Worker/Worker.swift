@@ -148,6 +148,7 @@ public final class Worker {
         case .tickets(let keys): certificates.adopt(keys)
         case .sessionsEnded: endStaleExchanges()
         case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
+        case .memoryShort: trim()
         case .memoryEased: for client in clients { client.memoryEased() }
         case .drain(let overMs): drain(overMs)
         case .stop: stopNow()
@@ -232,9 +233,16 @@ public final class Worker {
         }
     }
 
+    /// Gives back what is kept for the next request.
+    private func trim() {
+        blocks.trim()
+        gzips.trim()
+        for stream in freeStreams { stream.exchange.detach() }
+        freeStreams.removeAll()
+    }
+
     /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
     private func shedLargest() {
-        gzips.trim()
         guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
         largest.abort(.memory)
     }

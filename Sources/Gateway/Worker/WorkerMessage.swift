@@ -12,6 +12,8 @@ public enum WorkerMessage: Sendable {
     case sessionsEnded
     /// A request to this vmid ended while requests of other loops wait for its place.
     case placeFreed(UInt32)
+    /// Memory is short: give back what is kept for later.
+    case memoryShort
     /// Memory is no longer short: go on with the bodies that were not read.
     case memoryEased
     /// Accept no more, finish what runs, spread the closing of tunnels over so many milliseconds.

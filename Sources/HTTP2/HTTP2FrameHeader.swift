@@ -1,5 +1,3 @@
-public import Wire
-
 /// The nine bytes before a frame's payload (RFC 9113 section 4.1).
 public struct HTTP2FrameHeader: Sendable, Equatable {
     /// Bytes of every frame header.
@@ -17,12 +15,5 @@ public struct HTTP2FrameHeader: Sendable, Equatable {
     /// The nine bytes.
     public var bytes: InlineArray<9, UInt8> {
         InlineArray { $0 < 8 ? UInt8(truncatingIfNeeded: first &>> UInt64($0 &* 8)) : last }
-    }
-
-    /// Appends the nine bytes.
-    public func write(into output: inout ByteBuffer) {
-        output.reserve(Self.count)
-        for place in 0..<8 { output.append(UInt8(truncatingIfNeeded: first &>> UInt64(place &* 8))) }
-        output.append(last)
     }
 }

@@ -24,7 +24,7 @@ public final class MinecraftWorker: LoopGuest {
     var pipes = PipePool()
     var repeats = RepeatSuppressor(reasons: MinecraftResult.allCases.count * 8)
 
-    private var players: [PlayerConnection] = []
+    private var players = SourceList<PlayerConnection>()
     private var waiting: [String: [PlayerConnection]] = [:]
     private var listeners: [MinecraftListener] = []
     private var probes: [ObjectIdentifier: StatusProbe] = [:]
@@ -62,7 +62,7 @@ public final class MinecraftWorker: LoopGuest {
     }
 
     /// Whether it was told to end and no player is left.
-    public var isFinished: Bool { isDraining && players.isEmpty }
+    public var isFinished: Bool { isDraining && players.all.isEmpty }
 
     var nowMs: UInt64 { loop.nowMs }
     var settings: MinecraftSettings { snapshot.settings }
@@ -70,21 +70,13 @@ public final class MinecraftWorker: LoopGuest {
     // MARK: Players
 
     func add(_ player: PlayerConnection) {
-        player.listIndex = players.count
-        players.append(player)
+        players.add(player)
         shared.places.take()
         metrics.connectionOpened(.minecraft)
     }
 
     func remove(_ player: PlayerConnection) {
-        let at = player.listIndex
-        guard at >= 0 else { return }
-        player.listIndex = -1
-        let last = players.removeLast()
-        if last !== player {
-            players[at] = last
-            last.listIndex = at
-        }
+        guard players.remove(player) else { return }
         shared.places.giveBack()
         metrics.connectionClosed(.minecraft)
         if isFinished { finished() }
@@ -147,7 +139,7 @@ public final class MinecraftWorker: LoopGuest {
         guard !isDraining else { return }
         isDraining = true
         closeListeners()
-        let open = players
+        let open = players.all
         for (place, player) in open.enumerated() {
             // Spread out, so that the players do not all come back at once.
             player.drain(afterMs: UInt64(max(0, overMs)) * UInt64(place) / UInt64(max(1, open.count)))
@@ -158,7 +150,7 @@ public final class MinecraftWorker: LoopGuest {
     private func stopNow() {
         isDraining = true
         closeListeners()
-        for player in players { player.close() }
+        for player in players.all { player.close() }
         finished()
     }
 

@@ -46,7 +46,6 @@ final class PlayerConnection: EventSource {
     var phase = Phase.opening
     var peer: Endpoint
     var record: PlayerRecord
-    var listIndex = -1
     private var ticket = SourceTable.Ticket.none
     private var holdsRefusal = false
     /// Seconds that a client over its limits is told to wait.

@@ -30,6 +30,8 @@ open class EventSource {
     final var armedTick: UInt64 = 0
     /// Whether the loop already has it on the list of those to run again.
     final var isDeferred = false
+    /// Where it stands in the `SourceList` it is in, -1 when in none.
+    final var listIndex = -1
 
     /// A source that no loop knows yet.
     public init() {}

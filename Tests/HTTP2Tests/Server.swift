@@ -92,7 +92,7 @@ final class Server {
             switch piece {
             case .frames(let range): session.withOutput { wire.append($0, range) }
             case .data(let slot, let header, let count, _):
-                header.write(into: &wire)
+                wire.append(header.bytes.span)
                 for _ in 0..<count { wire.append(UInt8(slot & 255)) }
             }
         }

@@ -47,12 +47,12 @@ extension ClientConnection {
     func enqueueFrame(_ header: HTTP2FrameHeader, _ buffer: inout ByteBuffer, _ count: Int) -> Bool {
         if count >= Self.record / 4 {
             guard enqueueGathered() else { return false }
-        }
-        if count >= Self.record / 4, buffer.prepend(header.bytes.span) {
-            let size = HTTP2FrameHeader.count + count
-            let taken = buffer.withReadable { stream.enqueue($0.extracting(first: size), blocks) }
-            buffer.consume(size)
-            return taken
+            if buffer.prepend(header.bytes.span) {
+                let size = HTTP2FrameHeader.count + count
+                let taken = buffer.withReadable { stream.enqueue($0.extracting(first: size), blocks) }
+                buffer.consume(size)
+                return taken
+            }
         }
         guard gather(header.bytes.span), buffer.withReadable({ gather($0.extracting(first: count)) }) else {
             return false

@@ -39,7 +39,6 @@ final class ClientConnection: Downstream {
     /// What `renderForwarded` made for that Host.
     var forwarded = ByteBuffer()
     var idleSinceMs: UInt64
-    var listIndex = -1
     private var lingerUntilMs: UInt64 = 0
     private var lingerBytes = ClientConnection.lingerBytes
     private var keyUpdateWindow = (startMs: UInt64(0), count: UInt32(0))

@@ -63,7 +63,7 @@ extension HTTP2Connection {
         endExchanges(sparing: true)
         client.watch(.farewell, afterMs: 5000)
         comeBack()
-        if openStreams > 0 { worker.loop.runAgain(client) }
+        if openStreams > 0 { client.loop.runAgain(client) }
     }
 
     private func endExchanges(sparing tunnels: Bool) {
@@ -109,6 +109,6 @@ extension HTTP2Connection {
 
     /// Memory is no longer short.
     func memoryEased() {
-        for case let stream? in streams where stream.exchange.awaitsBody { worker.loop.runAgain(stream) }
+        for case let stream? in streams where stream.exchange.awaitsBody { client.loop.runAgain(stream) }
     }
 }

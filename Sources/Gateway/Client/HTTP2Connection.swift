@@ -74,7 +74,7 @@ final class HTTP2Connection {
         while client.phase == .open && !isShutOut {
             reads += 1
             if arrived.count >= worker.limits.http2.perTurn || reads > Self.readsPerTurn {
-                return worker.loop.runAgain(client)
+                return client.loop.runAgain(client)
             }
             if client.inbound.isEmpty {
                 guard client.readMore() else { break }

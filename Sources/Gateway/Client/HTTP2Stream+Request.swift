@@ -46,7 +46,7 @@ extension HTTP2Stream {
 
     /// DATA came. It counts against the windows until it was taken.
     func receive(_ bytes: borrowing Span<UInt8>) {
-        inbound.reserve(bytes.count, from: worker.blocks)
+        inbound.reserve(bytes.count, from: blocks)
         inbound.append(bytes)
     }
 
@@ -58,7 +58,7 @@ extension HTTP2Stream {
         guard !inbound.isEmpty else { return }
         taken(inbound.count)
         inbound.removeAll()
-        inbound.recycle(into: worker.blocks)
+        inbound.recycle(into: blocks)
     }
 
     func passBodyOn() {

@@ -76,7 +76,7 @@ final class HTTP2Stream: Downstream {
         refusesRest = false
         awaitsSettling = false
         closesAfterAnswer = false
-        worker.loop.register(self)
+        loop.register(self)
         exchange.record.begin(worker)
     }
 
@@ -138,7 +138,7 @@ final class HTTP2Stream: Downstream {
         }
         guard submitStaged(ends: false) else { return .failed }
         guard pending.count + count <= Self.gathered else { return http2.send(self, &buffer, count) }
-        pending.reserve(count, from: worker.blocks)
+        pending.reserve(count, from: blocks)
         buffer.withReadable { pending.append($0.extracting(first: count)) }
         buffer.consume(count)
         offer()
@@ -170,7 +170,7 @@ final class HTTP2Stream: Downstream {
             }
         }
         staged.removeAll()
-        staged.recycle(into: worker.blocks)
+        staged.recycle(into: blocks)
         http2.willSend(self)
         return true
     }
@@ -217,7 +217,7 @@ final class HTTP2Stream: Downstream {
     /// After a turn's sending: what could not leave is watched.
     func settle() {
         awaitsSettling = false
-        pending.recycle(into: worker.blocks)
+        pending.recycle(into: blocks)
         if !pending.isEmpty { watchProgress() }
         if refusesRest, let slot, http2.session.hasSentEnd(slot) {
             // Nobody reads the rest of the request (RFC 9113 section 8.1).
@@ -308,7 +308,7 @@ final class HTTP2Stream: Downstream {
         life = .over
         if wasServing {
             // What a client breaks off is broken off at the container too (RFC 8441 section 5).
-            if code != 0 { exchange.upstream?.stream.abort(worker.blocks) }
+            if code != 0 { exchange.upstream?.stream.abort(blocks) }
             endExchange()
         }
         finishLife()
@@ -317,11 +317,11 @@ final class HTTP2Stream: Downstream {
 
     private func retire() {
         life = .over
-        worker.loop.deregister(self)
+        loop.deregister(self)
         pending.removeAll()
-        pending.recycle(into: worker.blocks)
+        pending.recycle(into: blocks)
         staged.removeAll()
-        staged.recycle(into: worker.blocks)
+        staged.recycle(into: blocks)
         worker.retire(self)
     }
 

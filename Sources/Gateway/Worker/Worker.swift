@@ -30,7 +30,7 @@ public final class Worker {
     var ids = RequestIDSource()
     var repeats = RepeatSuppressor(reasons: RefusalReason.allCases.count)
 
-    private var clients: [ClientConnection] = []
+    private var clients = SourceList<ClientConnection>()
     private var pools: [UInt32: UpstreamPool] = [:]
     private var listeners: [Listener] = []
     /// Connections closed in this turn, kept until its end as callers may still hold them.
@@ -89,27 +89,17 @@ public final class Worker {
 
     // MARK: Connections
 
-    func add(_ client: ClientConnection) {
-        client.listIndex = clients.count
-        clients.append(client)
-    }
+    func add(_ client: ClientConnection) { clients.add(client) }
 
     func remove(_ client: ClientConnection) {
-        let index = client.listIndex
-        guard index >= 0 else { return }
-        client.listIndex = -1
-        let last = clients.removeLast()
-        if last !== client {
-            clients[index] = last
-            last.listIndex = index
-        }
+        guard clients.remove(client) else { return }
         shared.connections.subtract(1, ordering: .relaxed)
         stopIfDrained()
     }
 
     /// Closes the connections that were idle longest, some at once so that a flood pays for one look; how many.
     func closeOldestIdle() -> Int {
-        let idle = clients.filter(\.isIdle).sorted { $0.idleSinceMs < $1.idleSinceMs }
+        let idle = clients.all.filter(\.isIdle).sorted { $0.idleSinceMs < $1.idleSinceMs }
         let victims = idle.prefix(max(1, idle.count / 16))
         for client in victims { client.close(.connections) }
         return victims.count
@@ -149,7 +139,7 @@ public final class Worker {
         case .sessionsEnded: endStaleExchanges()
         case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
         case .memoryShort: trim()
-        case .memoryEased: for client in clients { client.memoryEased() }
+        case .memoryEased: for client in clients.all { client.memoryEased() }
         case .drain(let overMs): drain(overMs)
         case .stop: stopNow()
         }
@@ -172,7 +162,7 @@ public final class Worker {
 
     /// Ends what the snapshot or an ended session no longer allows.
     private func endStaleExchanges() {
-        for client in clients { client.endIfStale() }
+        for client in clients.all { client.endIfStale() }
     }
 
     private func drain(_ overMs: Int) {
@@ -180,7 +170,7 @@ public final class Worker {
         isDraining = true
         for listener in listeners { listener.close() }
         listeners = []
-        let open = clients
+        let open = clients.all
         for (index, client) in open.enumerated() {
             // Tunnels are closed spread out, so that their clients do not all come back at once.
             client.drain(afterMs: UInt64(overMs) * UInt64(index) / UInt64(max(1, open.count)))
@@ -190,13 +180,13 @@ public final class Worker {
 
     /// Ends the loop when a drain has left nothing on it. The guest calls it too.
     public func stopIfDrained() {
-        if isDraining, clients.isEmpty, guest?.isFinished ?? true { loop.stop() }
+        if isDraining, clients.all.isEmpty, guest?.isFinished ?? true { loop.stop() }
     }
 
     private func stopNow() {
         for listener in listeners { listener.close() }
         listeners = []
-        for client in clients { client.close(.drain) }
+        for client in clients.all { client.close(.drain) }
         loop.stop()
     }
 
@@ -243,7 +233,7 @@ public final class Worker {
 
     /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
     private func shedLargest() {
-        guard let largest = clients.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
+        guard let largest = clients.all.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
         largest.abort(.memory)
     }
 }

@@ -20,14 +20,15 @@ struct CheckCommand: ParsableCommand {
     var config = "config/edge.yaml"
 
     func run() throws {
-        let found = problems(of: config)
+        let nghttp2 = NGHTTP2Fixes.ofThisProcess()
+        let found = problems(of: config, nghttp2)
         for problem in found { print(problem) }
-        print("\(Version.openSSL), nghttp2 \(NGHTTP2Fixes.ofThisProcess().version)")
+        print("\(Version.openSSL), nghttp2 \(nghttp2.version)")
         if found.contains(where: { !$0.isWarning }) { throw ExitCode(78) }
         print("\(config): ok")
     }
 
-    private func problems(of path: String) -> [ConfigProblem] {
+    private func problems(of path: String, _ nghttp2: NGHTTP2Fixes) -> [ConfigProblem] {
         let inspected: EdgeConfig.Inspected
         do {
             inspected = try EdgeConfig.inspect(path: path, environment: processEnvironment())
@@ -38,11 +39,12 @@ struct CheckCommand: ParsableCommand {
         var found = inspected.problems + config.warnings
         if inspected.judgesRoutes { found += problems(ofRoutes: config) }
         found += extraProblems(config)
-        return found + hostWarnings(config).map { ConfigProblem(file: path, line: 1, message: $0, isWarning: true) }
+        return found
+            + hostWarnings(config, nghttp2).map { ConfigProblem(file: path, line: 1, message: $0, isWarning: true) }
     }
 
     /// What is odd about this machine or user rather than about a line.
-    private func hostWarnings(_ config: EdgeConfig) -> [String] {
+    private func hostWarnings(_ config: EdgeConfig, _ nghttp2: NGHTTP2Fixes) -> [String] {
         var warnings: [String] = []
         if geteuid() == 0 {
             warnings.append("running as root; use a user of its own with CAP_NET_BIND_SERVICE or socket activation")
@@ -51,7 +53,7 @@ struct CheckCommand: ParsableCommand {
         if listeners.contains(where: { !$0.address.isIPv4 }), !hasIPv6() {
             warnings.append("this host has no IPv6; the [::] listeners will be left out")
         }
-        if let warning = NGHTTP2Fixes.ofThisProcess().warning { warnings.append(warning) }
+        if let warning = nghttp2.warning { warnings.append(warning) }
         return warnings
     }
 

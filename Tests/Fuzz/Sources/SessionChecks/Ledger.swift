@@ -88,12 +88,9 @@ struct Ledger {
                 entry.available -= count
                 entry.answerEnded = ends
                 open[slot] = entry
-                var bytes = ByteBuffer()
-                header.write(into: &bytes)
-                bytes.withReadable { bytes in
-                    precondition(Int(bytes[0]) << 16 | Int(bytes[1]) << 8 | Int(bytes[2]) == count)
-                    precondition(bytes[3] == 0 && bytes[4] & 1 == (ends ? 1 : 0) && count <= 16_375)
-                }
+                let bytes = header.bytes
+                precondition(Int(bytes[0]) << 16 | Int(bytes[1]) << 8 | Int(bytes[2]) == count)
+                precondition(bytes[3] == 0 && bytes[4] & 1 == (ends ? 1 : 0) && count <= 16_375)
             }
         }
     }

@@ -114,10 +114,8 @@ def show(title: str, peers: list[bench.Peer], results: dict[str, list[tuple[floa
     print(f"{'':10}{'wall ms/load':>14}{'CPU ms/load':>14}{'MB/load':>10}{'CPU ÷ ' + reference:>18}{'min … max':>16}")
     for peer in peers:
         rounds = results[peer.name]
-        ratios = [mine[1] / theirs[1] for mine, theirs in zip(rounds, results[reference])]
         wall, cpu, size = (statistics.median(values) for values in zip(*rounds))
-        span = f"{min(ratios):.2f} … {max(ratios):.2f}"
-        print(f"{peer.name:10}{wall:14.1f}{cpu:14.1f}{size:10.2f}{statistics.median(ratios):18.3f}{span:>16}")
+        print(f"{peer.name:10}{wall:14.1f}{cpu:14.1f}{size:10.2f}{bench.against(rounds, results[reference])}")
 
 
 def measure(options: argparse.Namespace, compressed: bool) -> dict[str, list[tuple[float, float, float]]]:

@@ -264,16 +264,21 @@ def take_turns(peers: list[Peer], rounds: int, one_round) -> dict[str, list[Roun
     return results
 
 
+def against(rounds: list[tuple], theirs: list[tuple]) -> str:
+    """The two last columns: the median of the rounds' ratios of CPU time, and their spread."""
+    ratios = [mine[1] / other[1] for mine, other in zip(rounds, theirs)]
+    span = f"{min(ratios):.2f} … {max(ratios):.2f}"
+    return f"{statistics.median(ratios):18.3f}{span:>16}"
+
+
 def show(work: str, unit: str, peers: list[Peer], results: dict[str, list[Round]]) -> None:
     reference = peers[-1].name
     print(f"\n{work}: medians of {len(results[reference])} rounds")
     print(f"{'':10}{unit + 's/s':>14}{'CPU µs/' + unit:>20}{'busy':>8}{'CPU ÷ ' + reference:>18}{'min … max':>16}")
     for peer in peers:
         rounds = results[peer.name]
-        ratios = [mine[1] / theirs[1] for mine, theirs in zip(rounds, results[reference])]
         rate, cost, busy = (statistics.median(values) for values in zip(*rounds))
-        span = f"{min(ratios):.2f} … {max(ratios):.2f}"
-        print(f"{peer.name:10}{rate:14.0f}{cost:20.1f}{busy:8.0%}{statistics.median(ratios):18.3f}{span:>16}")
+        print(f"{peer.name:10}{rate:14.0f}{cost:20.1f}{busy:8.0%}{against(rounds, results[reference])}")
 
 
 def arguments(description: str) -> argparse.ArgumentParser:

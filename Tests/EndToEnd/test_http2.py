@@ -447,13 +447,7 @@ def test_hundreds_of_requests_at_once_each_get_their_own_answer(gw, up, cookie):
 def test_streams_beyond_the_limit_are_refused(make_gateway):
     gw = make_gateway(limits={"http2": {"streams": 10}, "upstream": {"per_vmid": 1000, "response": "10s"}})
     go = threading.Event()
-
-    def held(connection):
-        while connection.read() is not None:
-            go.wait(10)
-            connection.send(reply(b"held"))
-
-    upstream, cookie = behind(gw, held)
+    upstream, cookie = behind(gw, rogue.holds(go))
     was = gw.refused("http2.streams")
     with Frames(gw, upstream.vmid, acknowledges=False) as client:  # so it cannot have known of the limit
         client.raw(b"".join(client.request(n, cookie=cookie) for n in range(1, 41, 2)))
@@ -477,13 +471,7 @@ def test_streams_beyond_the_limit_are_refused(make_gateway):
 
 def test_250_at_once(gw):
     go = threading.Event()
-
-    def held(connection):
-        while connection.read() is not None:
-            go.wait(20)
-            connection.send(reply(b"held"))
-
-    upstream, cookie = behind(gw, held)
+    upstream, cookie = behind(gw, rogue.holds(go, seconds=20))
     with gw.http2(upstream.vmid) as connection:
         streams = [connection.open(cookie=cookie) for _ in range(250)]
         upstream.wait_requests(250, 10)
@@ -694,13 +682,7 @@ def test_sigterm_finishes_what_runs(make_gateway):
 def test_a_stream_behind_the_goaway_is_not_processed(make_gateway):
     gw = make_gateway(limits={"drain": "5s"})
     go = threading.Event()
-
-    def held(connection):
-        while connection.read() is not None:
-            go.wait(10)
-            connection.send(reply(b"held"))
-
-    upstream, cookie = behind(gw, held)
+    upstream, cookie = behind(gw, rogue.holds(go))
     with gw.http2(upstream.vmid) as connection:
         stream = connection.open(cookie=cookie)
         upstream.wait_requests(1)
@@ -753,13 +735,7 @@ def test_pings_alone_do_not_keep_a_connection(make_gateway):
 
 def test_a_clients_goaway_lets_its_answers_end(gw):
     go = threading.Event()
-
-    def held(connection):
-        while connection.read() is not None:
-            go.wait(10)
-            connection.send(reply(b"held"))
-
-    upstream, cookie = behind(gw, held)
+    upstream, cookie = behind(gw, rogue.holds(go))
     with gw.http2(upstream.vmid) as connection:
         stream = connection.open(cookie=cookie)
         upstream.wait_requests(1)

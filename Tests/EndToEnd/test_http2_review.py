@@ -156,13 +156,7 @@ def test_a_drain_says_which_was_the_last(make_gateway):
     """Whatever ends first, the second GOAWAY says what was served."""
     gw = make_gateway(limits={"drain": "5s"})
     go = threading.Event()
-
-    def held(connection):
-        while connection.read() is not None:
-            go.wait(10)
-            connection.send(reply(b"held"))
-
-    upstream, cookie = behind(gw, held)
+    upstream, cookie = behind(gw, rogue.holds(go))
     with gw.http2(upstream.vmid) as connection:
         stream = connection.open(cookie=cookie)
         upstream.wait_requests(1)

@@ -324,13 +324,7 @@ def test_upstream_heads(gw, reason, data):
 def test_per_vmid_and_its_queue(gw):
     """Two at once, three waiting up to `connect`; the sixth is refused at once."""
     go = threading.Event()
-
-    def held(connection):
-        while connection.read() is not None:
-            go.wait(10)
-            connection.send(rogue.answer())
-
-    upstream = gw.upstream(held)
+    upstream = gw.upstream(rogue.holds(go, b"ok"))
     session = gw.launch(upstream.vmid)
     was = gw.refused("upstream.queue")
     raws = [gw.client(upstream.vmid) for _ in range(8)]

@@ -15,7 +15,7 @@ import h2.errors
 import h2.events
 import h2.settings
 
-from .raw import Answer, Closed, Reader
+from .raw import Answer, Closed, Reader, dial
 
 CANCEL, REFUSED_STREAM, PROTOCOL_ERROR, NO_ERROR = 8, 7, 1, 0
 KINDS = ["DATA", "HEADERS", "PRIORITY", "RST_STREAM", "SETTINGS", "PUSH_PROMISE", "PING", "GOAWAY", "WINDOW_UPDATE",
@@ -34,19 +34,7 @@ class Reset(Closed):
 def connect(gateway, server_name: str, context: ssl.SSLContext, *, source: str | None = None, timeout: float = 20,
             receive_buffer: int | None = None) -> ssl.SSLSocket:
     """A TLS connection on which ALPN chose HTTP/2."""
-    plain = socket.socket()
-    if receive_buffer:
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    plain.settimeout(timeout)
-    if source:
-        plain.bind((source, 0))
-    try:
-        plain.connect((gateway.address, gateway.port))
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock = context.wrap_socket(plain, server_hostname=server_name)
-    except BaseException:
-        plain.close()
-        raise
+    sock = dial(gateway, server_name, context, source=source, timeout=timeout, receive_buffer=receive_buffer)
     assert sock.selected_alpn_protocol() == "h2", f"ALPN chose {sock.selected_alpn_protocol()}"
     return sock
 

@@ -154,6 +154,24 @@ class Reader:
             self.timeout(before)
 
 
+def dial(gateway, server_name: str, context: ssl.SSLContext, *, source: str | None = None, timeout: float = 20,
+         receive_buffer: int | None = None) -> ssl.SSLSocket:
+    """A TLS connection to the gateway, from the address `source` if one is named."""
+    plain = socket.socket()
+    if receive_buffer:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    plain.settimeout(timeout)
+    if source:
+        plain.bind((source, 0))
+    try:
+        plain.connect((gateway.address, gateway.port))
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return context.wrap_socket(plain, server_hostname=server_name)
+    except BaseException:
+        plain.close()
+        raise
+
+
 class Raw(Reader):
     """One TLS connection. Keeps what was read past the answer, as a browser would."""
 
@@ -161,19 +179,8 @@ class Raw(Reader):
                  timeout: float = 20, context: ssl.SSLContext | None = None, receive_buffer: int | None = None):
         self.gateway = gateway
         self.host = gateway.host(vmid) if vmid is not None else (sni or gateway.host(1101))
-        plain = socket.socket()
-        if receive_buffer:
-            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        plain.settimeout(timeout)
-        if source:
-            plain.bind((source, 0))
-        try:
-            plain.connect((gateway.address, gateway.port))
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sock = (context or gateway.context).wrap_socket(plain, server_hostname=sni or self.host)
-        except BaseException:
-            plain.close()
-            raise
+        self.sock = dial(gateway, sni or self.host, context or gateway.context, source=source, timeout=timeout,
+                         receive_buffer=receive_buffer)
         self.method, self.chunked = "GET", False
 
     def __enter__(self):

@@ -340,6 +340,15 @@ def closes_after_the_request(connection: Connection):
     connection.read()
 
 
+def holds(go: threading.Event, body: bytes = b"held", seconds: float = 10) -> Script:
+    """Answers each request once `go` is set."""
+    def held(connection):
+        while connection.read() is not None:
+            go.wait(seconds)
+            connection.send(answer(body))
+    return held
+
+
 def pours_without_end(connection: Connection):
     connection.read()
     connection.send(b"HTTP/1.1 200 OK\r\n\r\n")

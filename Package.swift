@@ -72,7 +72,12 @@ let package = Package(
         library(
             "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"], settings: dataPath),
         library("LocalServer", ["Reactor", "Wire"]),
-        library("Demo", ["LocalServer", "Reactor", "TLS", "Wire"]),
+        .target(
+            name: "Demo", dependencies: ["LocalServer", "Reactor", "TLS", "Wire"],
+            resources: ["index.html", "style.css", "page.js", "terminal.js", "icon.svg"].map {
+                .embedInCode("Page/\($0)")
+            },
+            swiftSettings: strict),
         library(
             "Supervisor",
             [

@@ -4,9 +4,11 @@ import Wire
 /// The routes of the demo container.
 struct DemoHandler: LocalHandler {
     func respond(to request: LocalRequest, on connection: LocalConnection) throws {
+        if let file = DemoPage.file(at: request.path) {
+            guard ["GET", "HEAD"].contains(request.method) else { return try refuse(connection, allow: "GET, HEAD") }
+            return try connection.respond(status: 200, contentType: file.contentType, body: file.bytes)
+        }
         switch (request.method, request.path) {
-        case ("GET", "/"), ("HEAD", "/"):
-            try connection.respond(status: 200, contentType: "text/html; charset=utf-8", body: DemoPage.html)
         case ("GET", "/echo"): try echo(request, connection)
         case ("GET", "/shell"): try shell(request, connection)
         case ("GET", "/events"): try events(request, connection)
@@ -15,11 +17,15 @@ struct DemoHandler: LocalHandler {
         case ("GET", "/slow"): try slow(request, connection)
         case (_, "/headers"):
             try connection.respond(status: 200, contentType: "application/json", body: describe(request))
-        case (_, "/"), (_, "/echo"), (_, "/shell"), (_, "/events"), (_, "/download"), (_, "/slow"):
-            try connection.respond(status: 405, headers: [("allow", "GET, HEAD")], body: "GET it\n")
-        case (_, "/upload"): try connection.respond(status: 405, headers: [("allow", "POST, PUT")], body: "POST it\n")
+        case (_, "/echo"), (_, "/shell"), (_, "/events"), (_, "/download"), (_, "/slow"):
+            try refuse(connection, allow: "GET, HEAD")
+        case (_, "/upload"): try refuse(connection, allow: "POST, PUT")
         default: try connection.respond(status: 404, body: "no such page in the demo container\n")
         }
+    }
+
+    private func refuse(_ connection: LocalConnection, allow: String) throws {
+        try connection.respond(status: 405, headers: [("allow", allow)], body: "use \(allow)\n")
     }
 
     /// `/echo`: every message comes back as it is.

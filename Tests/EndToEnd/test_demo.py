@@ -96,17 +96,6 @@ def test_curl_with_the_printed_ca(demo, session):
     assert done.stdout == "200", done
 
 
-def sockets_of(demo, session) -> dict[str, str]:
-    """The WebSocket paths, as the demo page names them."""
-    import re
-
-    with Raw(demo, 0) as raw:
-        page = raw.request(headers=NAVIGATION, cookie=session, host=demo.host(0, True)).text
-    found = set(re.findall(r"""["'`](/[\w./-]*)["'`]""", page))
-    return {"echo": next((p for p in found if "echo" in p), "/echo"),
-            "shell": next((p for p in found if any(w in p for w in ("shell", "pty", "terminal"))), "/shell")}
-
-
 def dial(demo, session, path):
     host = demo.host(0, True)
     return connect(f"wss://{host}{path}", sock=socket.create_connection((demo.address, demo.port)), ssl=demo.context,
@@ -115,7 +104,7 @@ def dial(demo, session, path):
 
 
 def test_echo_web_socket(demo, session):
-    with dial(demo, session, sockets_of(demo, session)["echo"]) as ws:
+    with dial(demo, session, "/echo") as ws:
         ws.send("hello")
         assert ws.recv(timeout=5) in ("hello", b"hello")
         ws.send(b"\x00\xff" * 50_000)
@@ -123,7 +112,7 @@ def test_echo_web_socket(demo, session):
 
 
 def test_the_shell_answers(demo, session):
-    with dial(demo, session, sockets_of(demo, session)["shell"]) as ws:
+    with dial(demo, session, "/shell") as ws:
         ws.send("echo $((40+2))-answer\n")
         text = b""
         while b"42-answer" not in text:

@@ -34,8 +34,25 @@ import Wire
         #expect(page.status == 200)
         #expect(page.headers["content-type"] == "text/html; charset=utf-8")
         #expect(page.text.contains("<title>Demo container</title>"))
-        #expect(page.text.contains("/.zlh/session"))
-        #expect(!page.text.contains("https://"))
+        // Every address in it is one of the container's own files.
+        let addresses = page.text.matches(of: /(?:href|src)="([^"]*)"/).map { String($0.output.1) }
+        #expect(Set(addresses) == ["/style.css", "/page.js", "/terminal.js", "/icon.svg"])
+        for address in addresses {
+            try client.get(address)
+            let file = try client.response()
+            #expect(file.status == 200 && !file.text.isEmpty)
+            #expect(!file.text.contains("https://") && !file.text.contains("@import"))
+        }
+    }
+
+    @Test func servesEachFileByReadingMethodsAlone() throws {
+        defer { container.stop() }
+        let client = try client()
+        try client.send("POST /page.js HTTP/1.1\r\nHost: demo\r\nContent-Length: 0\r\n\r\n")
+        let refused = try client.response()
+        #expect(refused.status == 405 && refused.headers["allow"] == "GET, HEAD")
+        try client.get("/page.css")
+        #expect(try client.response().status == 404)
     }
 
     @Test func runsAShellOnAPseudoTerminal() throws {

@@ -181,11 +181,11 @@ import Wire
             let made = try test.exchange()
             exchange = made
             client = made.client.connection
-            #expect(test.worker.shared.openConnections == 1)
+            #expect(test.worker.shared.connections.load(ordering: .relaxed) == 1)
             made.client.close(nil)
             made.client.close(nil)
         }
-        #expect(test.worker.shared.openConnections == 0)
+        #expect(test.worker.shared.connections.load(ordering: .relaxed) == 0)
         try test.worker.loop.turn(waitAtMostMs: 0)
         #expect(client == nil)
         #expect(exchange == nil)

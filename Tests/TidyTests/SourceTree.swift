@@ -25,6 +25,27 @@ enum SourceTree {
         }
     }
 
+    /// The documents that explain the program: README and its like, and the articles beside the code.
+    static let documents = (entries("").filter { $0.hasSuffix(".md") } + articles).sorted().map { path in
+        File(path: path, target: "", lines: text(path).split(separator: "\n", omittingEmptySubsequences: false))
+    }
+
+    private static let articles = targets.flatMap { target in
+        entries("Sources/\(target)").filter { $0.hasSuffix(".docc") }.flatMap { folder in
+            entries("Sources/\(target)/\(folder)").map { "Sources/\(target)/\(folder)/\($0)" }
+        }
+    }
+
+    /// Whether the repository has such a file or folder.
+    static func exists(_ path: String) -> Bool { unsafe access("\(root)/\(path)", F_OK) == 0 }
+
+    /// Whether some Swift file, a test or not, has a path that ends so.
+    static func hasFile(endingWith end: String) -> Bool {
+        files.contains { $0.path.hasSuffix(end) } || testPaths.contains { $0.hasSuffix(end) }
+    }
+
+    private static let testPaths = swiftFiles(below: "Tests")
+
     private static func swiftFiles(below folder: String) -> [String] {
         entries(folder).sorted().flatMap { name -> [String] in
             if name.hasSuffix(".swift") { return ["\(folder)/\(name)"] }

@@ -2,7 +2,7 @@ import HTTP2
 import Observe
 import Wire
 
-/// Everything that can end a request other than the container's answer. One closed list: `FailureResponse` turns each
+/// Everything that can end a request other than the container's answer. One closed list: `Exchange.fail` turns each
 /// into an answer, the access log and the metrics take its `reason`.
 enum GatewayFailure: Error, Sendable {
     /// Breaks HTTP's grammar, or a bound of its framing that has a name of its own; HTTP/1 closes.

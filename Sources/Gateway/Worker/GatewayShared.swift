@@ -51,9 +51,6 @@ public final class GatewayShared: Sendable {
         set { memory.store(newValue.rawValue, ordering: .relaxed) }
     }
 
-    /// Client connections open now.
-    public var openConnections: Int { connections.load(ordering: .relaxed) }
-
     /// Applies a changed `limits.connections`.
     public func setConnectionLimit(_ limit: Int) { connectionLimit.store(limit, ordering: .relaxed) }
 

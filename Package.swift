@@ -53,7 +53,8 @@ let package = Package(
         library("Limits", ["Wire"]),
         library("Observe", ["Wire"]),
         library("Compression", ["CZlib", "Wire"], settings: dataPath),
-        library("Identity", ["COpenSSL", "Wire"]),
+        library("Crypto", ["COpenSSL", "Wire"]),
+        library("Identity", ["Crypto", "Wire"]),
         library("Config", ["CYAML", "Limits", "Routing", "Wire"]),
 
         // The loop and its streams.
@@ -65,15 +66,15 @@ let package = Package(
         library(
             "Gateway",
             [
-                "Compression", "HTTP2", "Identity", "Limits", "Observe", "Reactor", "Routing", "TLS", "Transport",
-                "Wire",
+                "Compression", "Crypto", "HTTP2", "Identity", "Limits", "Observe", "Reactor", "Routing", "TLS",
+                "Transport", "Wire",
             ],
             settings: dataPath),
         library(
             "MinecraftProxy", ["Limits", "Observe", "Reactor", "Routing", "Transport", "Wire"], settings: dataPath),
-        library("LocalServer", ["Reactor", "Wire"]),
+        library("LocalServer", ["Crypto", "Reactor", "Wire"]),
         .target(
-            name: "Demo", dependencies: ["LocalServer", "Reactor", "TLS", "Wire"],
+            name: "Demo", dependencies: ["Crypto", "LocalServer", "Reactor", "TLS", "Wire"],
             resources: ["index.html", "style.css", "page.js", "terminal.js", "icon.svg"].map {
                 .embedInCode("Page/\($0)")
             },
@@ -88,7 +89,7 @@ let package = Package(
         .executableTarget(
             name: "zlh-edge",
             dependencies: [
-                "Config", "Demo", "Identity", "Reactor", "Routing", "Supervisor", "TLS", "Wire",
+                "Config", "Crypto", "Demo", "Identity", "Reactor", "Routing", "Supervisor", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -99,7 +100,8 @@ let package = Package(
         tests(of: "Limits", ["Wire"]),
         tests(of: "Observe", ["Wire"]),
         tests(of: "Compression", ["CZlib", "Wire"]),
-        tests(of: "Identity", ["Wire"], files: ["Vectors"]),
+        tests(of: "Crypto", ["Wire"]),
+        tests(of: "Identity", ["Crypto", "Wire"], files: ["Vectors"]),
         tests(of: "Config", ["CYAML", "Limits", "Routing", "Wire"], files: ["Files"]),
         tests(of: "Reactor", ["CLinux"]),
         tests(of: "TLS", ["COpenSSL", "Reactor", "StreamSupport", "Transport", "Wire"], files: ["Fixtures"]),

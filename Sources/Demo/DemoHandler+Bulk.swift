@@ -1,3 +1,4 @@
+import Crypto
 import LocalServer
 import Wire
 
@@ -23,7 +24,7 @@ extension DemoHandler {
     /// `/upload`: reads the whole body, keeps nothing, and tells its size and SHA-256 (`digest=none` leaves that out).
     func upload(_ request: LocalRequest, _ connection: LocalConnection) throws {
         let digests = request.parameter("digest") != "none"
-        var hash = SHA256()
+        var hash = SHA256Stream()
         var total: UInt64 = 0
         while true {
             let isEnd = try request.body.next { bytes in
@@ -32,8 +33,12 @@ extension DemoHandler {
             }
             if isEnd { break }
         }
-        let digest = digests ? "\"\(hash.finish())\"" : "null"
+        let digest = digests ? "\"\(hex(hash.finish()))\"" : "null"
         try connection.respond(
             status: 200, contentType: "application/json", body: "{\"bytes\":\(total),\"sha256\":\(digest)}\n")
+    }
+
+    private func hex(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }

@@ -1,3 +1,4 @@
+import Crypto
 import Wire
 
 /// A file of lines `expires key value`, appended to and now and then rewritten, that several processes may share: the
@@ -201,7 +202,7 @@ extension ExpiringLog {
 
     /// Writes `records` to a new file and waits for the disk; needs no access to the log meanwhile.
     static func write(_ records: [Record], from place: Place) throws(StateError) -> Rewrite {
-        let temporary = "\(place.path).new-\(Crypto.randomID())"
+        let temporary = "\(place.path).new-\(Random.id())"
         do {
             let file = try StateFile.create(temporary)
             try file.append(records.reduce(into: place.header) { $0 += $1.line })

@@ -1,3 +1,4 @@
+import Crypto
 import Wire
 
 /// Turns one JWK (RFC 7517, 7518, 8037) into a key, or says why not.

@@ -1,3 +1,4 @@
+import Crypto
 public import Wire
 
 extension KeyRing {
@@ -18,7 +19,7 @@ extension KeyRing {
 
             /// A new random key.
             init(created: Int64) {
-                self.init(id: Base64URL.encode(Crypto.randomBytes(6)), created: created, secret: Crypto.randomBytes(32))
+                self.init(id: Base64URL.encode(Random.bytes(6)), created: created, secret: Random.bytes(32))
             }
         }
 

@@ -1,3 +1,4 @@
+import Crypto
 import Wire
 
 /// Makes launch keys and, with them, tokens: what `zlh-edge token` does.
@@ -17,7 +18,7 @@ public enum LaunchKeys {
             throw LaunchKeyError("libcrypto cannot make Ed25519 keys")
         }
         let publicKey = Base64URL.encode(x)
-        let id = Base64URL.encode(Crypto.sha256(Array(#"{"crv":"Ed25519","kty":"OKP","x":"\#(publicKey)"}"#.utf8)))
+        let id = Base64URL.encode(Digest.sha256(Array(#"{"crv":"Ed25519","kty":"OKP","x":"\#(publicKey)"}"#.utf8)))
         let paths = (pem: "\(directory)/\(privateKeyName)", jwks: "\(directory)/\(keySetName)")
         do {
             try StateFile.makeDirectory(directory, mode: 0o755)

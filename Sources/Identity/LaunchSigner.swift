@@ -1,3 +1,4 @@
+import Crypto
 import Wire
 
 /// Why a key cannot issue launch tokens, or a key file cannot be made; one line for a person.
@@ -90,7 +91,7 @@ public struct LaunchSigner: Sendable {
 
     private func signature(over message: [UInt8]) -> [UInt8]? {
         switch (algorithm, material) {
-        case (.hs256, .secret(let secret)): Crypto.hmacSHA256(key: secret, message.span)
+        case (.hs256, .secret(let secret)): Digest.hmacSHA256(key: secret, message.span)
         case (.edDSA, .key(let key)), (.ed25519, .key(let key)): key.sign(message, sha256: false)
         case (.rs256, .key(let key)): key.sign(message, sha256: true)
         case (.es256, .key(let key)): key.sign(message, sha256: true).flatMap(ECDSASignature.raw)

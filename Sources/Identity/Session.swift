@@ -1,3 +1,4 @@
+import Crypto
 internal import Synchronization
 
 /// Why a session is no more.
@@ -59,7 +60,7 @@ public struct SealedSession: Sendable, Hashable {
     public init(claims: LaunchClaims, generation: String, limits: SessionLimits, now: Int64) {
         let (end, overflow) = now.addingReportingOverflow(limits.absolute)
         self.init(
-            id: claims.sessionID ?? Crypto.randomID(), user: claims.subject, vmid: claims.vmid, generation: generation,
+            id: claims.sessionID ?? Random.id(), user: claims.subject, vmid: claims.vmid, generation: generation,
             issuedAt: claims.issuedAt, absoluteEnd: min(claims.sessionEnd ?? .max, overflow ? .max : end))
     }
 }

@@ -1,3 +1,4 @@
+import Crypto
 internal import Synchronization
 import Wire
 
@@ -145,6 +146,6 @@ public final class SessionRegistry: Sendable {
     }
 
     private static func fingerprint(_ sealed: SealedSession) -> String {
-        Base64URL.encode(Array(Crypto.sha256(sealed.bytes).prefix(16)))
+        Base64URL.encode(Array(Digest.sha256(sealed.bytes).prefix(16)))
     }
 }

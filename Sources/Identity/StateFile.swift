@@ -1,3 +1,4 @@
+import Crypto
 internal import Glibc
 
 /// Why something under `state` could not be read or written.
@@ -66,7 +67,7 @@ enum StateFile {
     /// Writes a new file beside the old one and renames it over it, so that a reader, or a crash at any moment, sees
     /// either the old contents or the new.
     static func replace(_ path: String, with bytes: [UInt8]) throws(StateError) {
-        let temporary = "\(path).new-\(Crypto.randomID())"
+        let temporary = "\(path).new-\(Random.id())"
         do {
             let file = try create(temporary)
             try file.append(bytes)

@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 import Testing
 import Wire
@@ -44,7 +45,7 @@ extension KeyRing.Keys {
             let other = KeyRing.Keys([.init(created: Self.now)])
             #expect(other.open(cookie, Self.host, Self.now) == nil)
             let sameName = KeyRing.Keys([
-                .init(id: keys.entries[0].id, created: Self.now, secret: Crypto.randomBytes(32))
+                .init(id: keys.entries[0].id, created: Self.now, secret: Random.bytes(32))
             ])
             #expect(sameName.open(cookie, Self.host, Self.now) == nil)
         }
@@ -78,7 +79,7 @@ extension KeyRing.Keys {
             let bytes = mutated(cookie, &random)
             if bytes != cookie { #expect(keys.open(bytes, Self.host, Self.now) == nil) }
         }
-        for length in 0..<80 { #expect(SealedSession(bytes: Crypto.randomBytes(length)) == nil || length > 21) }
+        for length in 0..<80 { #expect(SealedSession(bytes: Random.bytes(length)) == nil || length > 21) }
     }
 
     @Test("what is sealed comes back whole", arguments: ["", "a", String(repeating: "é", count: 700)])

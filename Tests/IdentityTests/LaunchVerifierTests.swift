@@ -1,3 +1,4 @@
+import Crypto
 import Testing
 import Wire
 
@@ -75,7 +76,7 @@ import Wire
             let message =
                 Base64URL.encode(Array(#"{"alg":"HS256","kid":"k"}"#.utf8)) + "."
                 + Base64URL.encode(mutated(payload, &random))
-            let mac = Crypto.hmacSHA256(key: [UInt8](repeating: 7, count: 32), Array(message.utf8).span)
+            let mac = Digest.hmacSHA256(key: [UInt8](repeating: 7, count: 32), Array(message.utf8).span)
             _ = verifier.result(message + "." + Base64URL.encode(mac), vmid: 5, now: 110)
         }
     }

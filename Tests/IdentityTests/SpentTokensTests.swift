@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 import Testing
 
@@ -156,7 +157,7 @@ import Testing
 
     @Test("many threads of several processes, rewriting all the time, spend each token once")
     func contention() async throws {
-        let directory = FileManager.default.temporaryDirectory.path + "/zlh-identity-" + Crypto.randomID()
+        let directory = FileManager.default.temporaryDirectory.path + "/zlh-identity-" + Random.id()
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let processes = try (0..<4).map { _ in try open(directory) }

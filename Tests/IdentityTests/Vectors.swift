@@ -1,3 +1,4 @@
+import Crypto
 import FoundationEssentials
 
 @testable import Identity
@@ -56,7 +57,7 @@ extension VerificationKey {
 
 /// A directory of its own for a test, removed afterwards.
 func withDirectory<R>(_ body: (String) throws -> R) throws -> R {
-    let path = FileManager.default.temporaryDirectory.path + "/zlh-identity-" + Crypto.randomID()
+    let path = FileManager.default.temporaryDirectory.path + "/zlh-identity-" + Random.id()
     try FileManager.default.createDirectory(
         atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     defer { try? FileManager.default.removeItem(atPath: path) }

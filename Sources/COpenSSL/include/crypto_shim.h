@@ -1,5 +1,5 @@
 #pragma once
-// What Identity needs of libcrypto and Swift cannot call as it stands: macros, and the two spellings of an ECDSA
+// What Crypto needs of libcrypto and Swift cannot call as it stands: macros, and the two spellings of an ECDSA
 // signature, whose library type is better not seen outside.
 #include <openssl/bn.h>
 #include <openssl/core_names.h>

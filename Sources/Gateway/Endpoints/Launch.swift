@@ -1,3 +1,4 @@
+import Crypto
 import Identity
 import Limits
 import Observe
@@ -156,7 +157,7 @@ extension Exchange {
 
     /// A short hash of the vmid's generation, so that the cookie tells nothing else.
     static func generationMark(_ route: IDERoute) -> [UInt8] {
-        Array(Base64URL.encode(Array(Crypto.sha256(Array("\(route.vmid)/\(route.generation)".utf8)).prefix(12))).utf8)
+        Array(Base64URL.encode(Array(Digest.sha256(Array("\(route.vmid)/\(route.generation)".utf8)).prefix(12))).utf8)
     }
 }
 

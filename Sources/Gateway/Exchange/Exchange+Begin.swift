@@ -1,3 +1,4 @@
+import Crypto
 import Identity
 import Limits
 import Observe
@@ -48,7 +49,7 @@ extension Exchange {
             wantsTrailers =
                 fields.first(.te).map { ListHeader.contains("trailers", in: bytes.extracting($0.valueRange)) } ?? false
             if isUpgrade, let key = fields.first(.secWebSocketKey) {
-                Crypto.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
+                Digest.webSocketAccept(key: bytes.extracting(key.valueRange), into: &expectedAccept)
             }
             // Whatever became of the request before: two heads in one buffer would be somebody else's request.
             outgoing.removeAll()

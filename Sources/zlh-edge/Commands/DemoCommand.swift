@@ -1,5 +1,6 @@
 import ArgumentParser
 import Config
+import Crypto
 import Demo
 import Glibc
 import Identity
@@ -93,7 +94,7 @@ private struct DemoRun: Sendable {
         let keys = try KeySet(jwks: try read(LaunchKeys.keySetName))
         let signer = try LaunchSigner(privateKeyPEM: try read(LaunchKeys.privateKeyName), in: keys)
         let claims = LaunchClaims(
-            issuer: "zlh-demo", subject: "demo", vmid: Self.vmid, tokenID: Crypto.randomID(), issuedAt: now,
+            issuer: "zlh-demo", subject: "demo", vmid: Self.vmid, tokenID: Random.id(), issuedAt: now,
             expires: now + 300)
         let token = try signer.sign(claims, audience: "zlh-edge")
         return "https://dev-\(Self.vmid).\(Self.domain):\(port)/.zlh/launch?token=\(token)&next=/"

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Config
+import Crypto
 import Glibc
 import Identity
 import Wire
@@ -71,7 +72,7 @@ extension TokenCommand {
                 throw misuse("--lifetime is longer than ide.launch.lifetime_at_most, \(launch.lifetimeAtMost)s")
             }
             let claims = LaunchClaims(
-                issuer: launch.issuer, subject: user, vmid: vmid, tokenID: Crypto.randomID(), issuedAt: now,
+                issuer: launch.issuer, subject: user, vmid: vmid, tokenID: Random.id(), issuedAt: now,
                 expires: now + seconds, generation: gen)
             do {
                 return try signer(launch.keysPath, keys).sign(claims, audience: launch.audience)

@@ -3,14 +3,15 @@ internal import COpenSSL
 /// AES-256-GCM with random nonces of 96 bits (NIST SP 800-38D): safe for 2^32 messages under one key, of which a
 /// day's logins are a small part. Any thread.
 @safe
-final class AESGCM: Sendable {
+public final class AESGCM: Sendable {
     private static let nonceCount = 12
     private static let tagCount = 16
 
     /// Fetched once: a fetch takes longer than sealing.
     private nonisolated(unsafe) let cipher: OpaquePointer
 
-    init() {
+    /// The cipher, for any number of keys.
+    public init() {
         guard let cipher = unsafe EVP_CIPHER_fetch(nil, "AES-256-GCM", nil) else {
             preconditionFailure("libcrypto has no AES-256-GCM")
         }
@@ -22,9 +23,9 @@ final class AESGCM: Sendable {
     }
 
     /// Nonce, ciphertext and tag.
-    func seal(_ plain: [UInt8], key: [UInt8], additional: borrowing Span<UInt8>) -> [UInt8] {
+    public func seal(_ plain: [UInt8], key: [UInt8], additional: borrowing Span<UInt8>) -> [UInt8] {
         precondition(key.count == 32)
-        let nonce = Crypto.randomBytes(Self.nonceCount)
+        let nonce = Random.bytes(Self.nonceCount)
         var cipherText = [UInt8](repeating: 0, count: plain.count)
         var tag = [UInt8](repeating: 0, count: Self.tagCount)
         let context = unsafe EVP_CIPHER_CTX_new()
@@ -40,7 +41,7 @@ final class AESGCM: Sendable {
     }
 
     /// The plain text; nil unless `sealed` was made with this key and these additional bytes.
-    func open(_ sealed: [UInt8], key: [UInt8], additional: borrowing Span<UInt8>) -> [UInt8]? {
+    public func open(_ sealed: [UInt8], key: [UInt8], additional: borrowing Span<UInt8>) -> [UInt8]? {
         let count = sealed.count - Self.nonceCount - Self.tagCount
         guard count >= 0, key.count == 32 else { return nil }
         let cipherText = Array(sealed[Self.nonceCount..<Self.nonceCount + count])

@@ -1,4 +1,5 @@
 import Routing
+import Wire
 
 extension Section {
     /// Plain text, or a chat component object, which becomes JSON.
@@ -66,24 +67,5 @@ enum ComponentJSON {
             rest = rest[exponent.endIndex...]
         }
         return rest.isEmpty
-    }
-}
-
-/// Strings as JSON writes them; the result is valid YAML too.
-enum JSONText {
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            // What JSON must escape, and what YAML would refuse or take for a line's end.
-            case "\u{0}"..<"\u{20}", "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}", "\u{feff}", "\u{fffe}", "\u{ffff}":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
     }
 }

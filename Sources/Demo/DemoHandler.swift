@@ -76,31 +76,12 @@ struct DemoHandler: LocalHandler {
 
     /// `/headers`: what arrived, so that one sees what the gateway removed and set.
     private func describe(_ request: LocalRequest) -> String {
-        let fields = request.headers.map { "[\(JSONText.quote($0.name)),\(JSONText.quote($0.value))]" }
+        let fields = request.headers.map { "[\(JSONText.quoted($0.name)),\(JSONText.quoted($0.value))]" }
         let target = request.path + (request.query.map { "?" + $0 } ?? "")
         return """
-            {"method":\(JSONText.quote(request.method)),"target":\(JSONText.quote(target)),\
+            {"method":\(JSONText.quoted(request.method)),"target":\(JSONText.quoted(target)),\
             "headers":[\(fields.joined(separator: ","))]}
 
             """
-    }
-}
-
-/// The little JSON that the demo writes.
-enum JSONText {
-    /// A JSON string (RFC 8259 section 7).
-    static func quote(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": quoted += "\\\""
-            case "\\": quoted += "\\\\"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7f:
-                let hex = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - hex.utf8.count) + hex
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
     }
 }

@@ -1,3 +1,5 @@
+import Wire
+
 /// A JSON document as `StrictJSON` read it. Members keep their order; no two of an object have the same name.
 indirect enum JSONValue: Sendable, Equatable {
     case null
@@ -42,34 +44,15 @@ extension JSONValue {
         case .bool(let value): value ? "true" : "false"
         case .integer(let value): String(value)
         case .number(let text): text
-        case .string(let text): Self.quoted(text)
+        case .string(let text): JSONText.quoted(text)
         case .array(let elements): "[" + elements.map(\.text).joined(separator: ",") + "]"
         case .object(let members):
-            "{" + members.map { Self.quoted($0.name) + ":" + $0.value.text }.joined(separator: ",") + "}"
+            "{" + members.map { JSONText.quoted($0.name) + ":" + $0.value.text }.joined(separator: ",") + "}"
         }
     }
 
     /// The text of an object made here, member by member.
     init(_ members: [(String, JSONValue?)]) {
         self = .object(members.compactMap { name, value in value.map { Member(name: name, value: $0) } })
-    }
-
-    private static func quoted(_ text: String) -> String {
-        var out = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": out += "\\\""
-            case "\\": out += "\\\\"
-            case "\n": out += "\\n"
-            case "\r": out += "\\r"
-            case "\t": out += "\\t"
-            // C1 controls and the line separators too: this text ends up on terminals and in logs.
-            case "\u{0}"..."\u{1f}", "\u{7f}"..."\u{9f}", "\u{2028}", "\u{2029}":
-                let digits = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: out.unicodeScalars.append(scalar)
-            }
-        }
-        return out + "\""
     }
 }

@@ -60,7 +60,7 @@ public enum MinecraftReply {
     public static func component(_ text: String) -> String {
         var json = ByteBuffer(capacity: 64)
         json.append("{\"text\":")
-        appendQuoted(text, to: &json)
+        json.append(quoting: text)
         json.append(UInt8(ascii: "}"))
         return json.withReadable { $0.text() }
     }
@@ -73,22 +73,5 @@ public enum MinecraftReply {
         out.append(varInt: Int32(truncatingIfNeeded: prefix.count + text.count))
         prefix.withReadable { out.append($0) }
         out.append(text)
-    }
-
-    private static func appendQuoted(_ text: String, to out: inout ByteBuffer) {
-        out.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"):
-                out.append(UInt8(ascii: "\\"))
-                out.append(byte)
-            case 0x0a: out.append("\\n")
-            case 0..<0x20:
-                out.append(byte < 0x10 ? "\\u000" : "\\u001")
-                out.append(hex: UInt64(byte & 15))
-            default: out.append(byte)
-            }
-        }
-        out.append(UInt8(ascii: "\""))
     }
 }

@@ -27,6 +27,8 @@ import Wire
         // C1 controls, line separators, direction marks, byte order mark.
         Case("a\u{85}b\u{9b}c", #"a\u0085b\u009bc"#),
         Case("\u{2028}\u{2029}\u{202e}\u{2066}\u{200b}\u{feff}", #"\u2028\u2029\u202e\u2066\u200b\ufeff"#),
+        // Not characters: YAML refuses them.
+        Case("\u{fffe}\u{ffff}", #"\ufffe\uffff"#),
         Case("\u{61c}\u{61b}\u{200a}\u{2010}", #"\u061c"# + "\u{61b}\u{200a}\u{2010}"),
         // Not UTF-8: stray, overlong, surrogate, too large, cut short.
         Case([0x61, 0x80, 0x62], #"a\ufffdb"#),

@@ -1,6 +1,11 @@
-public import Wire
-
 extension ByteBuffer {
+    /// Appends `text` as a JSON string, quotation marks included.
+    public mutating func append(quoting text: String) {
+        append(UInt8(ascii: "\""))
+        append(escaping: text.utf8Span.span)
+        append(UInt8(ascii: "\""))
+    }
+
     /// Appends bytes from anywhere as the inside of a JSON string (RFC 8259 section 7), so that no client can end the
     /// string, the line, or steer a terminal that shows it: controls (C0, DEL, C1), quotes, backslashes, line
     /// separators and direction marks are escaped, and what is not UTF-8 becomes U+FFFD.
@@ -49,6 +54,16 @@ extension ByteBuffer {
     }
 }
 
+/// JSON as text, for what is written seldom.
+public enum JSONText {
+    /// `text` as a JSON string, which is a YAML scalar too.
+    public static func quoted(_ text: String) -> String {
+        var buffer = ByteBuffer(capacity: text.utf8.count + 16)
+        buffer.append(quoting: text)
+        return buffer.withReadable { $0.text() }
+    }
+}
+
 /// The scalar at `at` and its length; length 0 when the bytes there are not UTF-8 (RFC 3629 section 4: no overlong
 /// form, no surrogate, nothing above U+10FFFF).
 private func decodeUTF8(_ bytes: borrowing Span<UInt8>, _ at: Int, _ end: Int) -> (length: Int, scalar: UInt32) {
@@ -67,10 +82,11 @@ private func decodeUTF8(_ bytes: borrowing Span<UInt8>, _ at: Int, _ end: Int) -
     }
 }
 
-/// Scalars that change how a line looks without being seen: C1 controls, zero width, line separators, direction marks.
+/// Scalars that change how a line looks without being seen (C1 controls, zero width, line separators, direction marks),
+/// and those that YAML refuses.
 private func isInvisible(_ scalar: UInt32) -> Bool {
     switch scalar {
-    case 0x80...0x9f, 0x61c, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x2069, 0xfeff: true
+    case 0x80...0x9f, 0x61c, 0x200b...0x200f, 0x2028...0x202e, 0x2060...0x2069, 0xfeff, 0xfffe, 0xffff: true
     default: false
     }
 }

@@ -39,9 +39,9 @@ enum SourceTree {
     /// Whether the repository has such a file or folder.
     static func exists(_ path: String) -> Bool { unsafe access("\(root)/\(path)", F_OK) == 0 }
 
-    /// Whether some Swift file, a test or not, has a path that ends so.
+    /// Whether some Swift file, a test or not, or an article has a path that ends so.
     static func hasFile(endingWith end: String) -> Bool {
-        files.contains { $0.path.hasSuffix(end) } || testPaths.contains { $0.hasSuffix(end) }
+        (files.map(\.path) + testPaths + articles).contains { $0.hasSuffix(end) }
     }
 
     private static let testPaths = swiftFiles(below: "Tests")

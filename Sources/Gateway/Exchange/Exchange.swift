@@ -225,7 +225,7 @@ final class Exchange {
         {
             session.end(.revoked)
         }
-        if let ended = session.ended {
+        if let ended = worker.shared.sessions.reasonEnded(session) {
             endNow(.session(ended))
         } else if let route, worker.snapshot.routes.route(for: route.vmid) != route {
             endNow(.routeChanged)
@@ -241,14 +241,14 @@ final class Exchange {
             case .routeChanged, .session(.idle): return
             default: break
             }
-            record.reason = "revoked"
+            record.reason = TunnelOutcome.ended(why).label
             clientLost()
             client.abort(nil)
         case .requesting, .connecting, .queued:
             switch why {
-            case .routeChanged, .session(.idle): return
-            case .session(.expired): fail(.unauthorized(.expired))
-            default: fail(.unauthorized(.revoked))
+            case .session(.idle): return
+            case .session(let end): fail(.unauthorized(LoginReason(end)))
+            case .routeChanged, .drain, .idle: return
             }
         default: break
         }

@@ -1,4 +1,5 @@
 import HTTP2
+import Identity
 import Observe
 import Wire
 
@@ -151,6 +152,17 @@ enum LoginReason: Sendable {
         case .none: "none"
         case .expired: "expired"
         case .revoked: "revoked"
+        }
+    }
+}
+
+extension LoginReason {
+    /// What a person is told of a session that ended.
+    init(_ end: SessionEnd) {
+        switch end {
+        case .expired, .idle: self = .expired
+        case .revoked, .generation: self = .revoked
+        case .loggedOut: self = .none
         }
     }
 }

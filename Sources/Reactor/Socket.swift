@@ -104,6 +104,14 @@ public enum Socket {
         zlh_limit_unsent(socket.raw, Int32(clamping: bytes))
     }
 
+    /// Bytes that the kernel took from us and did not send yet (SIOCOUTQNSD).
+    public static func unsentBytes(of socket: borrowing FileDescriptor) -> Int { Int(max(0, zlh_unsent(socket.raw))) }
+
+    /// Bytes that the kernel took from us and the peer did not acknowledge (SIOCOUTQ).
+    public static func unacknowledgedBytes(of socket: borrowing FileDescriptor) -> Int {
+        Int(max(0, zlh_unacknowledged(socket.raw)))
+    }
+
     /// The error of a connect that has ended, `nil` when it succeeded.
     public static func pendingError(of socket: borrowing FileDescriptor) -> SystemError? {
         var code: Int32 = 0

@@ -26,8 +26,10 @@ extension HTTP1 {
             if isHandshake, head.framing != .none, head.framing != .length(0) {
                 throw .badRequest("a WebSocket handshake with a body")
             }
-            head.isWebSocketUpgrade = isHandshake && head.framing == .none
-            head.hasOtherUpgrade = !head.isWebSocketUpgrade
+            // Some proxies in front say of every request that it has no body.
+            if isHandshake { head.framing = .none }
+            head.isWebSocketUpgrade = isHandshake
+            head.hasOtherUpgrade = !isHandshake
         }
     }
 
@@ -48,7 +50,7 @@ extension HTTP1 {
             let target = bytes.extracting(head.target.range)
             if !HTTPSpan.hasPrefixIgnoringCase(target, "https://") { throw .uriSchemeNotAllowed }
             let inner = bytes.extracting(head.targetAuthority.range)
-            if !HTTPSpan.equalsIgnoringCase(inner, bytes.extracting(authority)) {
+            if !HTTPSAuthority.equal(inner, bytes.extracting(authority)) {
                 throw .badRequest("target and Host disagree")
             }
         }

@@ -49,6 +49,10 @@ long zlh_splice(int from, int to, long count);
 void zlh_tune_tcp(int fd);
 void zlh_limit_unsent(int fd, int bytes);
 
+// Bytes in the send queue of a TCP socket that were not sent, or not acknowledged; -1 when it is none.
+int zlh_unsent(int fd);
+int zlh_unacknowledged(int fd);
+
 // Blocks `signals` in this thread and gives a non-blocking signalfd for them, or -errno.
 int zlh_signalfd(const int *signals, int count);
 

@@ -39,8 +39,11 @@ extension ClientConnection {
             loop.runAgain(self)
             return
         }
+        let body = exchange.body
         exchange.reset()
-        if closes { closePolitely(nil) } else { becameIdle() }
+        if !closes { return becameIdle() }
+        guard unread, !worker.isDraining else { return closePolitely(nil) }
+        closePolitely(nil, .refusedBody(body.framing == .chunked ? nil : body.remaining))
     }
 
     /// The connection waits for its next request.

@@ -43,7 +43,8 @@ extension ClientConnection {
         exchange.reset()
         if !closes { return becameIdle() }
         guard unread, !worker.isDraining else { return closePolitely(nil) }
-        closePolitely(nil, .refusedBody(body.framing == .chunked ? nil : body.remaining))
+        if case .length = body.framing { return closePolitely(nil, .refusedBody(body.remaining)) }
+        closePolitely(nil, .refusedBody(nil))
     }
 
     /// The connection waits for its next request.
@@ -107,6 +108,8 @@ extension ClientConnection {
         let failure = GatewayFailure(defect, blamesCookies: blamesCookies)
         if failure.status == 400 { penalise(.malformed) }
         exchange.method = scan.method ?? .other
+        // Whether a body follows is not known.
+        exchange.body.isComplete = false
         closesAfterAnswer = true
         inbound.removeAll()
         exchange.fail(failure)

@@ -374,7 +374,7 @@ final class ClientConnection: Downstream {
         let lookMs: UInt64 =
             switch farewell {
             case .plain: Self.silenceMs
-            case .refusedBody: UInt64(worker.limits.body.overMs)
+            case .refusedBody: bodyWindow.bytes > 0 ? UInt64(worker.limits.body.overMs) : Self.silenceMs
             case .closing: leftMs
             case .cut: 20
             }
@@ -387,9 +387,12 @@ final class ClientConnection: Downstream {
         switch farewell {
         case .plain: close(nil)
         case .refusedBody:
-            if isOver { return close(nil) }
-            guard bodyWindow.bytes >= worker.limits.body.leastBytes else { return close(.bodyMinimumRate) }
-            bodyWindow = (worker.nowMs, 0)
+            // Who sends nothing at all has heard us.
+            if isOver || bodyWindow.bytes == 0 { return close(nil) }
+            if worker.nowMs &- bodyWindow.startMs >= UInt64(worker.limits.body.overMs) {
+                guard bodyWindow.bytes >= worker.limits.body.leastBytes else { return close(.bodyMinimumRate) }
+                bodyWindow = (worker.nowMs, 0)
+            }
             watchLinger()
         case .closing: closingIsOver()
         case .cut: if isOver || stream.undeliveredBytes == 0 { abort(nil) } else { watchLinger() }

@@ -172,6 +172,18 @@ def unchunked(data: bytes) -> bytes:
     return whole
 
 
+@over_both
+def test_a_slow_reader_gets_all_of_what_came(gw, http):
+    """The container is long gone, and what it said fills every buffer."""
+    body = random.randbytes(8 * MB)
+    upstream, cookie = behind(gw, after_request(HEAD + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body))
+    with gw.client(upstream.vmid, receive_buffer=65536, **({"window": len(body)} if http == "h2" else {})) as client:
+        stream = client.open(headers=FETCH, cookie=cookie)
+        time.sleep(0.5)
+        status, got = taken(stream)
+        assert (status, len(got)) == (200, len(body)) and got == body
+
+
 def test_what_no_framing_shows_ends_in_a_reset_behind_the_bytes(gw):
     """HTTP/1.0 knows no chunks: only a reset tells that this was not all."""
     body = b"x" * 50_000

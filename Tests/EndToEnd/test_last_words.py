@@ -215,7 +215,8 @@ def test_what_a_container_said_is_heard_though_it_takes_no_more(gw):
 
 # --- refused uploads ---
 
-def all_first(gw, vmid: int, size: int, chunked: bool, rate: float | None = None, cookie: str = "") -> tuple[int, bytes]:
+def all_first(gw, vmid: int, size: int, chunked: bool, rate: float | None = None, cookie: str = "",
+              more: dict | None = None) -> tuple[int, bytes]:
     """As `http.client` does it: reads nothing before it has sent everything."""
     connection = http.client.HTTPSConnection(gw.address, gw.port, context=gw.context, timeout=60)
     connection.sock = gw.context.wrap_socket(socket.create_connection((gw.address, gw.port), timeout=60),
@@ -231,7 +232,7 @@ def all_first(gw, vmid: int, size: int, chunked: bool, rate: float | None = None
             if rate and (ahead := sent / rate - (time.monotonic() - begin)) > 0:
                 time.sleep(ahead)
 
-    headers = {"Host": gw.host(vmid), "Cookie": f"__Host-zlh_s={cookie}"}
+    headers = {"Host": gw.host(vmid), "Cookie": f"__Host-zlh_s={cookie}"} | (more or {})
     if not chunked:
         headers["Content-Length"] = str(size)
     connection.request("POST", "/", body=pieces(), headers=headers, encode_chunked=chunked)
@@ -248,6 +249,14 @@ def all_first(gw, vmid: int, size: int, chunked: bool, rate: float | None = None
 def test_who_sends_everything_first_can_read_the_refusal(gw, chunked, size, rate):
     status, body = all_first(gw, 1101, size, chunked, rate)
     assert status == 401 and b"unauthorized" in body
+
+
+@pytest.mark.parametrize("more, expected", [
+    ({"Host": "elsewhere.example"}, 421), ({"X-Big": "x" * 40_000}, 431), ({"X-Odd": "a\x01b"}, 400),
+    ({"X-ZLH-Token": "no.such.token"}, 401),
+], ids=["misdirected", "head too large", "malformed", "bad token"])
+def test_whatever_the_refusal_is(gw, more, expected):
+    assert all_first(gw, 1101, 40 * MB, False, more=more)[0] == expected
 
 
 def test_a_containers_early_answer_can_be_read_too(gw):

@@ -108,8 +108,6 @@ extension ClientConnection {
         let failure = GatewayFailure(defect, blamesCookies: blamesCookies)
         if failure.status == 400 { penalise(.malformed) }
         exchange.method = scan.method ?? .other
-        // Whether a body follows is not known.
-        exchange.body.isComplete = false
         closesAfterAnswer = true
         inbound.removeAll()
         exchange.fail(failure)

@@ -332,10 +332,7 @@ final class ClientConnection: Downstream {
 
         /// Who goes on pouring after so many bytes has had time to hear us.
         fileprivate var atMostBytes: UInt64 {
-            switch self {
-            case .plain, .closing, .cut: 32 << 20
-            case .refusedBody(let left): left ?? 1 << 30
-            }
+            if case .refusedBody(let left?) = self { left } else { 1 << 30 }
         }
     }
 

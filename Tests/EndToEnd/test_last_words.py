@@ -73,7 +73,7 @@ GOING_AWAY = close_frame(1001, mask=True)
 @pytest.mark.parametrize("words", [[GOING_AWAY], [frame(1, b"last", mask=True), GOING_AWAY], [bytes(16_000)] * 3],
                          ids=["a close frame", "a message and a close frame", "48 KB"])
 def test_a_reset_takes_nothing_with_it_that_came_before(gw, words, code):
-    """Chromium sends the close frame of a tab that is closed together with a reset."""
+    """A client may send its close frame and the reset together."""
     for _ in range(5):
         listener = Listener(gw)
         with tunnel_by_frames(gw, listener) as client:

@@ -285,7 +285,7 @@ final class ClientConnection: Downstream {
         case .head:
             if let http2 { http2.headTookTooLong() } else { exchange.refuse(.requestTimeout(.headersTimeout)) }
         case .stall:
-            // The kernel tells of room late: a slow client may have taken a lot meanwhile.
+            // The kernel reports room late: a slow client may have taken a lot meanwhile.
             if stream.undeliveredBytes + Self.leastProgress <= stalledBytes { return noteProgress() }
             endExchanges()
             abort(.responseStall)
@@ -311,17 +311,17 @@ final class ClientConnection: Downstream {
 
     /// What is still due to the client when the connection ends.
     enum Farewell {
-        /// Our last words.
+        /// The end of an answer, or nothing.
         case plain
-        /// They answer a request whose body is still coming: so many bytes, `nil` when the client did not say. It may
-        /// read nothing before it has sent all.
+        /// The answer to a request whose body is still coming: so many bytes, `nil` when the client did not say. Some
+        /// clients read nothing before they have sent everything.
         case refusedBody(UInt64?)
-        /// The last of them is a close frame of this code, `nil` when none could be sent.
+        /// A close frame of this code, `nil` when none could be sent.
         case closing(UInt16?)
-        /// What was said is not the whole, and no framing shows it: a reset does, once all has arrived.
+        /// Part of an answer whose framing does not show that it is not the whole: a reset does, once the part has arrived.
         case cut
 
-        /// How long it may take in all.
+        /// How long the connection may linger in all.
         fileprivate var atMostMs: UInt64 {
             switch self {
             case .plain, .cut: 5000
@@ -330,7 +330,7 @@ final class ClientConnection: Downstream {
             }
         }
 
-        /// Who goes on pouring after so many bytes has had time to hear us.
+        /// How many bytes of the client are read and dropped.
         fileprivate var atMostBytes: UInt64 {
             if case .refusedBody(let left?) = self { left } else { 1 << 30 }
         }
@@ -340,8 +340,8 @@ final class ClientConnection: Downstream {
 
     /// Says goodbye in TLS and TCP, waits for the client to do the same, then closes.
     ///
-    /// What it has not taken yet is still sent, as slowly as `limits.response_stall` allows. After that some time is spent
-    /// on what it still sends, as closing would be a reset that may cost it our last words (RFC 9112 section 9.6).
+    /// What the client has not taken yet is still sent, as slowly as `limits.response_stall` allows. What it still sends is
+    /// read for a while, as closing earlier would be a reset that may cost it the answer (RFC 9112 section 9.6).
     func closePolitely(_ reason: RefusalReason?, _ farewell: Farewell = .plain) {
         guard phase == .open || phase == .handshake else { return close(reason) }
         if push() == .failed { return close(reason) }
@@ -378,13 +378,13 @@ final class ClientConnection: Downstream {
         watch(.linger, afterMs: Int(min(leftMs, lookMs)))
     }
 
-    /// Lingered for as long as `watchLinger` said.
+    /// The time that `watchLinger` set is over.
     private func lingered() {
         let isOver = worker.nowMs >= lingerUntilMs
         switch farewell {
         case .plain: close(nil)
         case .refusedBody:
-            // Who sends nothing at all has heard us.
+            // A client that sends nothing is not in the middle of its body.
             if isOver || bodyWindow.bytes == 0 { return close(nil) }
             if worker.nowMs &- bodyWindow.startMs >= UInt64(worker.limits.body.overMs) {
                 guard bodyWindow.bytes >= worker.limits.body.leastBytes else { return close(.bodyMinimumRate) }
@@ -409,7 +409,7 @@ final class ClientConnection: Downstream {
         watchLinger()
     }
 
-    /// The gateway goes down: a refused body is waited for no longer.
+    /// The gateway goes down and waits no longer for a refused body.
     func lingerLess() { if case .refusedBody = farewell, watch == .linger { lingerOn(.plain) } }
 
     private func dropInput() {
@@ -428,7 +428,7 @@ final class ClientConnection: Downstream {
             inbound.removeAll()
             if lingerBytes == 0 {
                 guard case .refusedBody(.some) = farewell else { return close(nil) }
-                // All of it has come.
+                // The whole body has come.
                 if watch == .linger { lingerOn(.plain) } else { farewell = .plain }
             }
             switch outcome {

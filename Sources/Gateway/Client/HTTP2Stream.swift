@@ -91,7 +91,7 @@ final class HTTP2Stream: Downstream {
     override var connection: ClientConnection { http2.client }
     override var httpProtocol: HTTPProtocol { .h2 }
     override var isOpen: Bool { life == .serving }
-    /// What comes for a client that is gone waits for nobody.
+    /// Once the client is gone, what the container sends is dropped and waits for nothing.
     override var isBlocked: Bool { slot != nil && (waitsForWindow || http2.client.stream.isBlocked) }
     override var isWriteShutdown: Bool { output == .end }
 
@@ -329,7 +329,7 @@ final class HTTP2Stream: Downstream {
     /// How long a client may take to answer our close frame, and then to end its side.
     private static let closeMs = 1000
 
-    /// DATA that nobody will take; it may be the answer to our close frame.
+    /// DATA for an exchange that is over; it may be the answer to our close frame.
     func drop(_ bytes: borrowing Span<UInt8>) {
         if let code = awaitedClose, WebSocketClose.isAnswer(bytes, to: code) { sayGoodbye() }
     }
@@ -389,8 +389,8 @@ final class HTTP2Stream: Downstream {
     /// How long a container may take to read what came before its client broke off.
     private static let lastWordsMs = 5000
 
-    /// Whether the container has yet to get what the client said before it broke off: browsers send the close frame of a
-    /// tab together with a reset. It is followed by an end then, as a reset would overtake it.
+    /// Whether the container has yet to get what the client sent before it broke off, such as a close frame that comes
+    /// together with a reset. An end follows these bytes then, as a reset would overtake them.
     private var owesLastWords: Bool {
         guard let upstream = exchange.upstream else { return false }
         return !inbound.isEmpty || upstream.stream.isBlocked || upstream.stream.hasUnsent

@@ -70,18 +70,23 @@ public struct SealedSession: Sendable, Hashable {
 public final class Session: Sendable {
     /// What its cookie holds.
     public let sealed: SealedSession
+    /// The header token that it was made from, if it is one of a single request.
+    public let tokenID: String?
     private let lastActivity: Atomic<Int64>
     private let end: Atomic<UInt8>
 
-    init(_ sealed: SealedSession, now: Int64, ended: SessionEnd? = nil) {
+    init(_ sealed: SealedSession, tokenID: String? = nil, now: Int64, ended: SessionEnd? = nil) {
         self.sealed = sealed
+        self.tokenID = tokenID
         lastActivity = Atomic(now)
         end = Atomic(ended?.rawValue ?? 0)
     }
 
     /// A session for one request of a program with a header token: no registry knows it, so it is bound by its end and
     /// the revocations alone.
-    public static func transient(_ sealed: SealedSession, now: Int64) -> Session { Session(sealed, now: now) }
+    public static func transient(_ sealed: SealedSession, tokenID: String? = nil, now: Int64) -> Session {
+        Session(sealed, tokenID: tokenID, now: now)
+    }
 
     /// The session's id, `sid`.
     public var id: String { sealed.id }

@@ -91,9 +91,12 @@ public final class MinecraftWorker: LoopGuest {
 
     /// Asks a backend of the route for its status in this protocol.
     func fetchStatus(_ route: RouteState, _ version: Int32, host: String, attempt: Int = 0) {
-        guard let backend = route.chooseForStatus() else { return statusEnded(route, version, nil) }
+        // The route that waits for the answer stays the one that is told.
+        guard let current = snapshot.route(like: route), current.status === route.status,
+            let backend = current.chooseForStatus()
+        else { return statusEnded(route, version, nil) }
         let probe = StatusProbe(
-            .fetch(route, version, host: host, attempt: attempt), backend, route.route.proxyProtocol, worker: self)
+            .fetch(route, version, host: host, attempt: attempt), backend, current.route.proxyProtocol, worker: self)
         probe.start(version: version, host: host, timeoutMs: settings.health.timeoutMs)
     }
 
@@ -101,6 +104,8 @@ public final class MinecraftWorker: LoopGuest {
 
     func probeEnded(_ probe: StatusProbe, json: [UInt8]?) {
         probes[ObjectIdentifier(probe)] = nil
+        // What was a backend of the route's may be another's now, and so its answer.
+        let json = snapshot.has(probe.backend) ? json : nil
         switch probe.purpose {
         case .health(let route): healthChecked(probe.backend, route, json: json)
         case .fetch(let route, let version, let host, let attempt):
@@ -112,7 +117,7 @@ public final class MinecraftWorker: LoopGuest {
     }
 
     private func statusEnded(_ route: RouteState, _ version: Int32, _ json: [UInt8]?) {
-        let loops = route.shared.status.withLock { $0.finished(version, json: json, nowMs: nowMs) }
+        let loops = route.status.withLock { $0.finished(version, json: json, nowMs: nowMs) }
         for other in loops where other != index {
             shared.post(.statusReady(route: route.route.host, ok: json != nil), to: other)
         }

@@ -48,8 +48,6 @@ final class HTTP2Stream: Downstream {
     private(set) var waitsForWindow = false
     /// Since when something waits and nothing went out; `nil` while all goes.
     private var stalledMs: UInt64?
-    /// Sessions or routes changed before its turn's end.
-    var looksAgain = false
     private(set) var life = Life.over
     var input = Input.open
     private var output = Output.nothing
@@ -69,7 +67,6 @@ final class HTTP2Stream: Downstream {
         self.slot = slot
         waitsForWindow = false
         stalledMs = nil
-        looksAgain = false
         life = .serving
         input = .open
         output = .nothing

@@ -68,6 +68,8 @@ final class Exchange {
     var route: IDERoute?
     var pool: UpstreamPool?
     var place = Place.none
+    /// The worker's `version` by which session and route were looked at last.
+    var judgedBy: UInt64 = 0
     var retried = false
     /// Whether the request is a launch, whose answers must not leak their address.
     var isLaunch = false
@@ -84,7 +86,9 @@ final class Exchange {
 
     /// What this exchange holds of its container's places.
     enum Place {
-        case none, waiting, exchange, tunnel
+        case none, waiting, exchange
+        /// A tunnel, or an answer that lasts (`limits.upstream.streams_per_vmid`).
+        case stream
     }
 
     /// The answer as far as it has gone to the client.
@@ -216,41 +220,90 @@ final class Exchange {
 
     // MARK: Staleness
 
+    /// Whether the request may go to its container. Asked before each dial and before its head is written, because it
+    /// may have waited for either while sessions and routes changed. If it may not, it has been answered.
+    func mayGoOn() -> Bool {
+        if let why = whyStale() {
+            fail(failure(for: why))
+            return false
+        }
+        if let token = session?.tokenID, worker.shared.spent.isSpent(token) {
+            fail(.unauthorized(.none))
+            return false
+        }
+        return true
+    }
+
     /// Ends the exchange if its session or route is no more: a tunnel by a close frame, an answer by cutting it.
     func endIfStale() {
-        guard let session, phase != .idle, phase != .discarding else { return }
-        if !worker.snapshot.revocations.isEmpty,
-            worker.snapshot.revocations.covers(
-                sessionID: session.id, user: session.user, vmid: session.vmid, issuedAt: session.issuedAt)
-        {
-            session.end(.revoked)
-        }
-        if let ended = session.ended {
-            endNow(.session(ended))
-        } else if let route, worker.snapshot.routes.route(for: route.vmid) != route {
-            endNow(.routeChanged)
+        guard session != nil, phase != .idle, phase != .discarding, let why = whyStale() else { return }
+        switch phase {
+        case .tunnel: closeTunnel(why)
+        case .queued, .connecting: fail(failure(for: why))
+        case .requesting: if !goesOn(despite: why) { fail(failure(for: why)) }
+        case .answering:
+            guard !goesOn(despite: why) else { return }
+            record.reason = TunnelOutcome.ended(why).label
+            clientLost()
+            client.abort(nil)
+        case .idle, .form, .discarding: break
         }
     }
 
-    private func endNow(_ why: TunnelEnd) {
-        switch phase {
-        case .tunnel: closeTunnel(why)
-        case .answering:
-            switch why {
-            // What is on its way was allowed when it began; a long download is no idleness.
-            case .routeChanged, .session(.idle): return
-            default: break
-            }
-            record.reason = "revoked"
-            clientLost()
-            client.abort(nil)
-        case .requesting, .connecting, .queued:
-            switch why {
-            case .routeChanged, .session(.idle): return
-            case .session(.expired): fail(.unauthorized(.expired))
-            default: fail(.unauthorized(.revoked))
-            }
-        default: break
+    /// Called now and then: what time alone changes.
+    func timePassed() {
+        guard let session, phase != .idle else { return }
+        leaveExchangePlaceIfLong()
+        // Nobody else looks at the clock for a session that no registry knows, or for a client that takes nothing.
+        if session.check(now: loop.epochSeconds, idle: .max) != nil { endIfStale() }
+    }
+
+    /// Why session or route do not allow the exchange any more, by the snapshot in force and the clock.
+    private func whyStale() -> TunnelEnd? {
+        let isJudged = judgedBy == worker.version
+        if let session {
+            if !isJudged, worker.snapshot.revocations.covers(session.sealed) { session.end(.revoked) }
+            if let end = session.check(now: loop.epochSeconds, idle: .max) { return .session(end) }
+        }
+        if isJudged { return nil }
+        if let route, worker.snapshot.routes.route(for: route.vmid) != route { return .routeChanged }
+        judgedBy = worker.version
+        return nil
+    }
+
+    /// What is under way was allowed when it began: a long transfer is no idleness, and a container that moved may
+    /// complete it, as long as no other is at its address.
+    private func goesOn(despite why: TunnelEnd) -> Bool {
+        switch why {
+        case .session(.idle): true
+        case .routeChanged: !isAnotherContainersNow
+        default: false
+        }
+    }
+
+    /// Whether what is sent to the route's address may reach another container than the one that was meant: another
+    /// vmid's, or this vmid's after it was re-created.
+    var isAnotherContainersNow: Bool {
+        guard let route else { return false }
+        let routes = worker.snapshot.routes
+        let address = route.endpoint.address
+        if let current = routes.route(for: route.vmid), current.generation != route.generation,
+            current.endpoint.address == address
+        {
+            return true
+        }
+        return routes.isTaken(address, byOtherThan: route.vmid)
+    }
+
+    private func failure(for why: TunnelEnd) -> GatewayFailure {
+        if case .session(let end) = why { return .unauthorized(LoginReason(end)) }
+        guard let session else { return .moved }
+        do throws(GatewayFailure) {
+            _ = try selectUpstream(
+                for: session, vmid: vmid, in: worker.snapshot.routes, isNavigation: facts?.isNavigation ?? false)
+            return .moved
+        } catch {
+            return error
         }
     }
 }
@@ -277,6 +330,15 @@ struct RequestBody: Sendable {
             decoder = ChunkedDecoder(extensionBytes: limits.chunkExtension, extensionsBytes: limits.extensions)
             isComplete = false
         case .none, .untilClose: break
+        }
+    }
+
+    /// Whether there is none at all. One in chunks that is empty has an end, which must be sent.
+    var isAbsent: Bool {
+        switch framing {
+        case .none: true
+        case .length(let count): count == 0
+        case .chunked, .untilClose: false
         }
     }
 }

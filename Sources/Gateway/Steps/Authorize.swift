@@ -84,12 +84,10 @@ extension Exchange {
         {
             worker.shared.sessions.end(session, .revoked)
         }
-        switch session.check(now: now, idle: snapshot.settings.session.idle) {
-        case nil: return session
-        case .expired, .idle: throw .unauthorized(.expired)
-        case .revoked, .generation: throw .unauthorized(.revoked)
-        case .loggedOut: throw .unauthorized(.none)
+        if let end = session.check(now: now, idle: snapshot.settings.session.idle) {
+            throw .unauthorized(LoginReason(end))
         }
+        return session
     }
 
     /// A token in a header authorises this request alone; what it opens is bound like a session.
@@ -116,7 +114,7 @@ extension Exchange {
         {
             throw .unauthorized(.revoked)
         }
-        return Session.transient(sealed, now: now)
+        return Session.transient(sealed, tokenID: claims.tokenID, now: now)
     }
 
     /// The host that a session's cookie is bound to: ours in canonical form, without a port, as cookies know none.

@@ -39,7 +39,7 @@ func rewriteRequest(
         switch field.name {
         case .host, .connection, .keepAlive, .proxyConnection, .te, .trailer, .transferEncoding, .upgrade,
             .http2Settings, .forwarded, .xForwarded, .xRealIP, .xOriginal, .xRewrite, .proxy, .xZLHToken, .xZLH,
-            .xRequestID, .underscore:
+            .xRequestID, .underscore, .expect:
             keeps = false
         case .cookie:
             keeps = !CookieHeader.containsOurs(bytes.extracting(field.valueRange))
@@ -47,7 +47,6 @@ func rewriteRequest(
                 kept.flush(bytes, into: &out)
                 appendCookie(field, bytes, into: &out)
             }
-        case .expect: keeps = head.expectContinue
         case .authorization, .contentLength: keeps = true
         default: keeps = !nominated.names(field, bytes, fields)
         }

@@ -22,6 +22,8 @@ public final class Worker {
     /// The field table of whatever head is being looked at; what it holds ends with the event.
     private(set) var fields: HeadFields
     private(set) var snapshot: GatewaySnapshot
+    /// Grows with each snapshot: what was decided by it is not looked at again while it stays.
+    private(set) var version: UInt64 = 1
     /// The snapshot's: read where they lie, without holding the snapshot.
     private(set) var settings: GatewaySettings
     private(set) var certificates: CertificateStore
@@ -59,6 +61,9 @@ public final class Worker {
         try mailbox.deliver(on: loop) { self.receive($0) }
         shared.add(mailbox)
         loop.turnEnded = { [unowned self] in self.endTurn() }
+        loop.tick(everyMs: 500) { [unowned self] in
+            for client in clients.all { client.timePassed() }
+        }
     }
 
     /// Accepts on a listening socket of this loop's own: HTTPS, or plain HTTP that is redirected.
@@ -147,6 +152,7 @@ public final class Worker {
 
     private func adopt(_ next: GatewaySnapshot) {
         snapshot = next
+        version += 1
         settings = next.settings
         let needed = Self.makeFields(next)
         if needed.capacity > fields.capacity { fields = needed }

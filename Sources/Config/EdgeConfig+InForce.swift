@@ -24,35 +24,44 @@ extension EdgeConfig {
         return next
     }
 
-    /// Why `table` could not stay in force under this configuration, which `path` holds.
-    public func refusals(of table: RouteTable, path: String) -> [ConfigProblem] {
+    /// Why `table` could not stay in force under this configuration, which `path` holds; `nil` when it can.
+    public func refusal(of table: RouteTable, path: String) -> ConfigProblem? {
         let rules = dialRules
-        let problems = ProblemList(file: path)
-        lazy var lines = Self.topLevelLines(path)
         for route in table.ide {
             if !ide.vmids.contains(route.vmid) {
-                problems.error(lines["ide"] ?? 1, "\(route.vmid), which has a route, is outside \"ide.vmids\"")
+                let line = Self.line(of: "ide", in: path)
+                return ConfigProblem(
+                    file: path, line: line, message: "\(route.vmid), which has a route, is outside \"ide.vmids\"")
             }
-            if let refusal = rules.refusal(of: route.endpoint) {
-                problems.error(lines["upstreams"] ?? 1, "the route of \(route.vmid): \(route.endpoint) \(refusal)")
+            if let reason = rules.refusal(of: route.endpoint) {
+                return Self.refusal("\(route.vmid)", route.endpoint, reason, path)
             }
         }
         for route in table.minecraft {
             for backend in route.backends {
-                guard let refusal = rules.refusal(of: backend.endpoint) else { continue }
-                problems.error(
-                    lines["upstreams"] ?? 1, "the route of \(quoted(route.host)): \(backend.endpoint) \(refusal)")
+                if let reason = rules.refusal(of: backend.endpoint) {
+                    return Self.refusal(quoted(route.host), backend.endpoint, reason, path)
+                }
             }
         }
-        return problems.inFileOrder.problems
+        return nil
     }
 
-    private static func topLevelLines(_ path: String) -> [String: Int] {
+    private static func refusal(_ name: String, _ endpoint: Endpoint, _ reason: String, _ path: String) -> ConfigProblem
+    {
+        ConfigProblem(
+            file: path, line: line(of: "upstreams", in: path),
+            message: "the route of \(name), which is in force: \(endpoint) \(reason)")
+    }
+
+    private static func line(of name: String, in path: String) -> Int {
         guard let document = try? SourceFile.read(path).document(), !document.nodes.isEmpty,
             document.kind(YAMLDocument.root) == .mapping
-        else { return [:] }
-        var lines: [String: Int] = [:]
-        document.forEachPair(of: YAMLDocument.root) { key, _ in lines[document.string(key)] = document.line(key) }
-        return lines
+        else { return 1 }
+        var line = 1
+        document.forEachPair(of: YAMLDocument.root) { key, _ in
+            if document.string(key) == name { line = document.line(key) }
+        }
+        return line
     }
 }

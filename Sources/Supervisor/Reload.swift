@@ -92,8 +92,8 @@ struct ReloadJob: Sendable {
         case .failure(let problems): ofFile = problems.problems
         case nil: break
         }
-        let refusals = config.refusals(of: routes, path: configPath)
-        return refusals.isEmpty ? nil : ConfigProblems(problems: ofFile + refusals)
+        guard let refusal = config.refusal(of: routes, path: configPath) else { return nil }
+        return ConfigProblems(problems: ofFile + [refusal])
     }
 }
 

@@ -53,6 +53,8 @@ public final class MinecraftShared: Sendable {
     private struct Kept: Sendable {
         var backends: [BackendKey: Backend] = [:]
         var routes: [String: RouteState] = [:]
+        /// The version that was made last.
+        var latest: MinecraftSnapshot?
     }
 
     private struct BackendKey: Hashable, Sendable {
@@ -87,10 +89,15 @@ public final class MinecraftShared: Sendable {
                 next.routes[route.host] = state
                 return state
             }
+            let snapshot = MinecraftSnapshot(settings: settings, table: table, routes: routes)
+            next.latest = snapshot
             kept = next
-            return MinecraftSnapshot(settings: settings, table: table, routes: routes)
+            return snapshot
         }
     }
+
+    /// The version in force, which a loop may not have adopted yet.
+    var latest: MinecraftSnapshot? { kept.withLock { $0.latest } }
 
     /// Every backend and whether it is in rotation, for `Metrics.setBackends`.
     public var backends: [Metrics.Backend] {

@@ -66,6 +66,8 @@ public final class MinecraftWorker: LoopGuest {
 
     var nowMs: UInt64 { loop.nowMs }
     var settings: MinecraftSettings { snapshot.settings }
+    /// What a backend is dialled by: the version in force, also when the message that brings it is still on its way.
+    var inForce: MinecraftSnapshot { shared.latest ?? snapshot }
 
     // MARK: Players
 
@@ -92,7 +94,7 @@ public final class MinecraftWorker: LoopGuest {
     /// Asks a backend of the route for its status in this protocol.
     func fetchStatus(_ route: RouteState, _ version: Int32, host: String, attempt: Int = 0) {
         // The route that waits for the answer stays the one that is told.
-        guard let current = snapshot.route(like: route), current.status === route.status,
+        guard let current = inForce.route(like: route), current.status === route.status,
             let backend = current.chooseForStatus()
         else { return statusEnded(route, version, nil) }
         let probe = StatusProbe(
@@ -105,7 +107,7 @@ public final class MinecraftWorker: LoopGuest {
     func probeEnded(_ probe: StatusProbe, json: [UInt8]?) {
         probes[ObjectIdentifier(probe)] = nil
         // What was a backend of the route's may be another's now, and so its answer.
-        let json = snapshot.has(probe.backend) ? json : nil
+        let json = inForce.has(probe.backend) ? json : nil
         switch probe.purpose {
         case .health(let route): healthChecked(probe.backend, route, json: json)
         case .fetch(let route, let version, let host, let attempt):

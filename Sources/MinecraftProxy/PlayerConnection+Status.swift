@@ -27,7 +27,7 @@ extension PlayerConnection {
     /// A status request has come: whose, and who answers?
     func placeStatus() {
         guard takeStatusToken() else { return }
-        guard let found = worker.snapshot.route(for: host) else {
+        guard let found = worker.inForce.route(for: host) else {
             worker.penalise(peer.address, .unknownHost)
             return refuseStatus(worker.settings.messages.unknownHost, .unknownHost, .notFound)
         }
@@ -38,7 +38,7 @@ extension PlayerConnection {
 
     /// The route as it is now: a reload may have changed it while the client waited.
     private func takeCurrentRoute() -> RouteState? {
-        guard let found = worker.snapshot.route(for: host) else {
+        guard let found = worker.inForce.route(for: host) else {
             handshake == nil
                 ? sayLegacy(worker.settings.messages.unknownHost, .unknownHost, .notFound)
                 : refuseStatus(worker.settings.messages.unknownHost, .unknownHost, .notFound)
@@ -80,7 +80,7 @@ extension PlayerConnection {
     func statusReady(_ ok: Bool) {
         guard phase == .waiting else { return }
         // A backend that was asked and has left the route meanwhile says nothing of those that are in it now.
-        let hasOthers = worker.snapshot.route(for: host)?.status !== route?.status
+        let hasOthers = worker.inForce.route(for: host)?.status !== route?.status
         if ok || hasOthers { handshake == nil ? serveLegacyNow() : answerStatus() } else { serveFallback() }
     }
 
@@ -140,7 +140,7 @@ extension PlayerConnection {
             worker.metrics.refused(.minecraft, .minecraftStatus)
             return sayLegacy(messages.limited.waiting(waitSeconds(waitMs)), .limited, .minecraftStatus)
         }
-        guard let found = worker.snapshot.route(for: host) else {
+        guard let found = worker.inForce.route(for: host) else {
             if ping.hostRange != nil { worker.penalise(peer.address, .unknownHost) }
             return sayLegacy(messages.unknownHost, .unknownHost, .notFound)
         }

@@ -68,7 +68,7 @@ extension PlayerConnection {
             worker.metrics.refused(.minecraft, .minecraftLogin)
             return refuseLogin(messages.limited.waiting(waitSeconds(waitMs)), .limited, .minecraftLogin)
         }
-        if worker.snapshot.route(for: host) == nil { worker.penalise(peer.address, .unknownHost) }
+        if worker.inForce.route(for: host) == nil { worker.penalise(peer.address, .unknownHost) }
         guard enterRoute() else { return }
         phase = .dialing
         dial()
@@ -77,10 +77,11 @@ extension PlayerConnection {
     /// Takes a place in the route as it is now. False when the player was refused.
     private func enterRoute() -> Bool {
         let messages = worker.settings.messages
-        let found = worker.snapshot.route(for: host)
+        let snapshot = worker.inForce
+        let found = snapshot.route(for: host)
         if found?.shared !== route?.shared { leaveRoute() }
         route = found
-        tunnel.snapshot = worker.snapshot
+        tunnel.snapshot = snapshot
         tunnel.tried = []
         guard let found else {
             refuseLogin(messages.unknownHost, .unknownHost, .notFound)
@@ -115,7 +116,7 @@ extension PlayerConnection {
 
     private func dial() {
         // A reload while another backend was tried may have changed the route.
-        if tunnel.snapshot !== worker.snapshot, !enterRoute() { return }
+        if tunnel.snapshot !== worker.inForce, !enterRoute() { return }
         let slowStartMs = worker.settings.health.slowStartMs
         while let route {
             guard
@@ -165,10 +166,11 @@ extension PlayerConnection {
     /// Whether the backend is the route's by the version in force, not one that left it, and may be another's, while the
     /// connect was on its way.
     private func isStillWanted(_ backend: Backend) -> Bool {
-        if tunnel.snapshot === worker.snapshot { return true }
-        guard let found = worker.snapshot.route(for: host), found.has(backend) else { return false }
+        let snapshot = worker.inForce
+        if tunnel.snapshot === snapshot { return true }
+        guard let found = snapshot.route(for: host), found.has(backend) else { return false }
         route = found
-        tunnel.snapshot = worker.snapshot
+        tunnel.snapshot = snapshot
         return true
     }
 

@@ -378,7 +378,7 @@ public final class Supervisor {
     func publish() {
         guard let snapshot = try? makeSnapshot() else { return }
         _ = shared.sessions.end(coveredBy: snapshot.revocations)
-        shared.broadcast(.adopt(snapshot))
+        shared.adopt(snapshot)
         minecraft.broadcast(.adopt(makeMinecraftSnapshot()))
         metrics.setBackends(minecraft.backends)
         metrics.setRoutes(.ide, routes.ideCount)

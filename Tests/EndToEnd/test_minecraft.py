@@ -579,7 +579,7 @@ def test_a_login_does_not_reach_a_backend_that_left_the_route(play, servers, aft
                 "other host has it": [route("play.test", new), route("else.test", where)]}[after]))
             hole.listener.settimeout(0.3)
             heard = []
-            for _ in range(12):  # lets the connect come about
+            for _ in range(7):  # lets the connect come about
                 try:
                     peer, _ = hole.listener.accept()
                 except TimeoutError:

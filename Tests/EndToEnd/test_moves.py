@@ -108,9 +108,9 @@ def test_a_queued_request_is_looked_at_again(gw, change, status, error):
 
 
 @over_both
-@pytest.mark.parametrize("change, status, error", CHANGES[:4], ids=[change.__name__ for change, _, _ in CHANGES[:4]])
-@pytest.mark.parametrize("what", ["request", "websocket"])
-def test_a_connect_under_way_is_looked_at_again(gw, http, change, status, error, what):
+@pytest.mark.parametrize("what, change, status, error", [
+    *(("request", *CHANGES[n]) for n in (0, 2, 3)), ("websocket", *CHANGES[0]), ("websocket", *CHANGES[3])])
+def test_a_connect_under_way_is_looked_at_again(gw, what, change, status, error):
     vmid = gw.claim_vmid()
     cookie = gw.launch(vmid)
     hole = Blackhole(gw.routes["ide"][vmid]["address"], 6000)
@@ -120,14 +120,14 @@ def test_a_connect_under_way_is_looked_at_again(gw, http, change, status, error,
             if what == "request":
                 stream = client.open("POST", "/secret", FETCH, cookie=cookie, length=6)
                 stream.write(b"secret")
-                threading.Timer(0.3, change, (gw, vmid)).start()
+                threading.Timer(0.2, change, (gw, vmid)).start()
                 refused(stream.answer(), status, error)
             else:
-                threading.Timer(0.3, change, (gw, vmid)).start()
+                threading.Timer(0.2, change, (gw, vmid)).start()
                 refused(asked(client, cookie=cookie).opening, status, error)
             assert time.monotonic() - begin < 3, "it does not wait for the connect"
         # Whoever has the address now lets all in, and hears nothing.
-        hole.listener.settimeout(2)
+        hole.listener.settimeout(0.3)
         heard = b""
         for _ in range(6):
             try:

@@ -186,8 +186,11 @@ import Wire
             exchange.place = .waiting
             exchange.phase = .queued
         }
-        // A snapshot that knows no routes.
-        test.worker.receive(.adopt(test.worker.snapshot))
+        // A snapshot that knows no routes is in force; the loop has yet to hear of it.
+        let now = test.worker.snapshot
+        test.worker.shared.adopt(
+            GatewaySnapshot(
+                settings: now.settings, routes: .empty, verifier: now.verifier, revocations: now.revocations))
         pool.leave(first.1, first.0, test.worker)
         #expect(waiting.allSatisfy { $0.phase != .queued && $0.place == .none && $0.upstream == nil })
         #expect(pool.counts.isQuiet)

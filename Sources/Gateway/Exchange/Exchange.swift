@@ -68,7 +68,7 @@ final class Exchange {
     var route: IDERoute?
     var pool: UpstreamPool?
     var place = Place.none
-    /// The worker's `version` by which session and route were looked at last.
+    /// The version of the snapshot by which session and route were looked at last.
     var judgedBy: UInt64 = 0
     var retried = false
     /// Whether the request is a launch, whose answers must not leak their address.
@@ -221,10 +221,13 @@ final class Exchange {
     // MARK: Staleness
 
     /// Whether the request may go to its container. Asked before each dial and before its head is written, because it
-    /// may have waited for either while sessions and routes changed. If it may not, it has been answered.
+    /// may have waited for either while sessions and routes changed. If it may not, it has been answered. By what is in
+    /// force, also when the loop has yet to hear of it.
     func mayGoOn() -> Bool {
-        if let why = whyStale() {
-            fail(failure(for: why))
+        let isJudged = judgedBy == worker.version && !worker.shared.isSuperseded(judgedBy)
+        let snapshot = isJudged ? nil : worker.shared.inForce(worker.snapshot)
+        if let why = whyStale(by: snapshot) {
+            fail(failure(for: why, by: snapshot ?? worker.snapshot))
             return false
         }
         if let token = session?.tokenID, worker.shared.spent.isSpent(token) {
@@ -236,11 +239,13 @@ final class Exchange {
 
     /// Ends the exchange if its session or route is no more: a tunnel by a close frame, an answer by cutting it.
     func endIfStale() {
-        guard session != nil, phase != .idle, phase != .discarding, let why = whyStale() else { return }
+        guard session != nil, phase != .idle, phase != .discarding else { return }
+        let snapshot = worker.snapshot
+        guard let why = whyStale(by: judgedBy == snapshot.version ? nil : snapshot) else { return }
         switch phase {
         case .tunnel: closeTunnel(why)
-        case .queued, .connecting: fail(failure(for: why))
-        case .requesting: if !goesOn(despite: why) { fail(failure(for: why)) }
+        case .queued, .connecting: fail(failure(for: why, by: snapshot))
+        case .requesting: if !goesOn(despite: why) { fail(failure(for: why, by: snapshot)) }
         case .answering:
             guard !goesOn(despite: why) else { return }
             record.reason = TunnelOutcome.ended(why).label
@@ -258,49 +263,50 @@ final class Exchange {
         if session.check(now: loop.epochSeconds, idle: .max) != nil { endIfStale() }
     }
 
-    /// Why session or route do not allow the exchange any more, by the snapshot in force and the clock.
-    private func whyStale() -> TunnelEnd? {
-        let isJudged = judgedBy == worker.version
+    /// Why session or route do not allow the exchange any more, by a snapshot that it was not judged by yet, if there is
+    /// one, and the clock.
+    private func whyStale(by snapshot: GatewaySnapshot?) -> TunnelEnd? {
         if let session {
-            if !isJudged, worker.snapshot.revocations.covers(session.sealed) { session.end(.revoked) }
+            if let snapshot, snapshot.revocations.covers(session.sealed) { session.end(.revoked) }
             if let end = session.check(now: loop.epochSeconds, idle: .max) { return .session(end) }
         }
-        if isJudged { return nil }
-        if let route, worker.snapshot.routes.route(for: route.vmid) != route { return .routeChanged }
-        judgedBy = worker.version
+        guard let snapshot else { return nil }
+        if let route, snapshot.routes.route(for: route.vmid) != route { return .routeChanged }
+        judgedBy = snapshot.version
         return nil
     }
 
     /// What is under way was allowed when it began: a long transfer is no idleness, and a container that moved may
-    /// complete it, as long as no other is at its address.
+    /// complete it, as long as no other is at its address. A WebSocket that waits for its 101 sends nothing before, and is
+    /// closed then.
     private func goesOn(despite why: TunnelEnd) -> Bool {
         switch why {
         case .session(.idle): true
-        case .routeChanged: !isAnotherContainersNow
+        case .routeChanged: !isAnotherVMIDsNow && (isUpgrade || !isMadeAgain)
         default: false
         }
     }
 
-    /// Whether what is sent to the route's address may reach another container than the one that was meant: another
-    /// vmid's, or this vmid's after it was re-created.
-    var isAnotherContainersNow: Bool {
+    /// Whether what is sent to the route's address may reach another container than the one that was meant.
+    var isAnotherContainersNow: Bool { isAnotherVMIDsNow || isMadeAgain }
+
+    private var isAnotherVMIDsNow: Bool {
         guard let route else { return false }
-        let routes = worker.snapshot.routes
-        let address = route.endpoint.address
-        if let current = routes.route(for: route.vmid), current.generation != route.generation,
-            current.endpoint.address == address
-        {
-            return true
-        }
-        return routes.isTaken(address, byOtherThan: route.vmid)
+        return worker.snapshot.routes.isTaken(route.endpoint.address, byOtherThan: route.vmid)
     }
 
-    private func failure(for why: TunnelEnd) -> GatewayFailure {
+    /// Whether the vmid was re-created at the same address.
+    private var isMadeAgain: Bool {
+        guard let route, let current = worker.snapshot.routes.route(for: route.vmid) else { return false }
+        return current.generation != route.generation && current.endpoint.address == route.endpoint.address
+    }
+
+    private func failure(for why: TunnelEnd, by snapshot: GatewaySnapshot) -> GatewayFailure {
         if case .session(let end) = why { return .unauthorized(LoginReason(end)) }
         guard let session else { return .moved }
         do throws(GatewayFailure) {
             _ = try selectUpstream(
-                for: session, vmid: vmid, in: worker.snapshot.routes, isNavigation: facts?.isNavigation ?? false)
+                for: session, vmid: vmid, in: snapshot.routes, isNavigation: facts?.isNavigation ?? false)
             return .moved
         } catch {
             return error

@@ -22,8 +22,8 @@ public final class Worker {
     /// The field table of whatever head is being looked at; what it holds ends with the event.
     private(set) var fields: HeadFields
     private(set) var snapshot: GatewaySnapshot
-    /// Grows with each snapshot: what was decided by it is not looked at again while it stays.
-    private(set) var version: UInt64 = 1
+    /// The snapshot's: what was decided by it is not looked at again while it stays.
+    private(set) var version: UInt64
     /// The snapshot's: read where they lie, without holding the snapshot.
     private(set) var settings: GatewaySettings
     private(set) var certificates: CertificateStore
@@ -53,6 +53,7 @@ public final class Worker {
         self.shared = shared
         self.snapshot = snapshot
         settings = snapshot.settings
+        version = snapshot.version
         metrics = shared.metrics[index]
         fields = Self.makeFields(snapshot)
         self.certificates = try CertificateStore(certificates, settings: tls, ticketKeys: ticketKeys)
@@ -152,7 +153,7 @@ public final class Worker {
 
     private func adopt(_ next: GatewaySnapshot) {
         snapshot = next
-        version += 1
+        version = next.version
         settings = next.settings
         let needed = Self.makeFields(next)
         if needed.capacity > fields.capacity { fields = needed }

@@ -65,7 +65,7 @@ extension MinecraftWorker {
     /// Starts the health checks that are due.
     func checkHealth() {
         // Taken out first: a connect may fail at once, and end its check.
-        let due = health?.due(snapshot, nowMs: nowMs) ?? []
+        let due = health?.due(inForce, nowMs: nowMs) ?? []
         for (route, backend) in due {
             let host = route.route.host.hasPrefix("*") ? backend.endpoint.address.description : route.route.host
             StatusProbe(.health(route), backend, route.route.proxyProtocol, worker: self).start(

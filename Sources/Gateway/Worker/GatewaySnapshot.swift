@@ -42,8 +42,7 @@ public struct GatewaySettings: Sendable {
     }
 }
 
-/// One immutable, validated version of everything a request is decided by. Loops swap it between events, so that a
-/// reload never changes a request under way.
+/// One immutable, validated version of everything a request is decided by. Loops swap it between events.
 public final class GatewaySnapshot: Sendable {
     private static let made = Atomic<UInt64>(0)
 

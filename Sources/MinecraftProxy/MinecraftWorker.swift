@@ -93,7 +93,7 @@ public final class MinecraftWorker: LoopGuest {
 
     /// Asks a backend of the route for its status in this protocol.
     func fetchStatus(_ route: RouteState, _ version: Int32, host: String, attempt: Int = 0) {
-        // The route that waits for the answer stays the one that is told.
+        // Once a backend has left, answers are collected anew; whoever waits looks again.
         guard let current = inForce.route(like: route), current.status === route.status,
             let backend = current.chooseForStatus()
         else { return statusEnded(route, version, nil) }
@@ -106,7 +106,7 @@ public final class MinecraftWorker: LoopGuest {
 
     func probeEnded(_ probe: StatusProbe, json: [UInt8]?) {
         probes[ObjectIdentifier(probe)] = nil
-        // What was a backend of the route's may be another's now, and so its answer.
+        // The address of a backend that left its route may be another's, and so is the answer.
         let json = inForce.has(probe.backend) ? json : nil
         switch probe.purpose {
         case .health(let route): healthChecked(probe.backend, route, json: json)

@@ -79,7 +79,7 @@ extension PlayerConnection {
     /// The fetch that this client waited for is over.
     func statusReady(_ ok: Bool) {
         guard phase == .waiting else { return }
-        // A backend that was asked and has left the route meanwhile says nothing of those that are in it now.
+        // A backend that left the route while it was asked says nothing about those that are in it now.
         let hasOthers = worker.inForce.route(for: host)?.status !== route?.status
         if ok || hasOthers { handshake == nil ? serveLegacyNow() : answerStatus() } else { serveFallback() }
     }

@@ -163,8 +163,8 @@ extension PlayerConnection {
         }
     }
 
-    /// Whether the backend is the route's by the version in force, not one that left it, and may be another's, while the
-    /// connect was on its way.
+    /// Whether the backend is still one of the route's. If it left while the connect was on its way, its address may be
+    /// another route's by now.
     private func isStillWanted(_ backend: Backend) -> Bool {
         let snapshot = worker.inForce
         if tunnel.snapshot === snapshot { return true }

@@ -16,7 +16,8 @@ final class RouteState: Sendable {
         self.route = route
         self.backends = backends
         self.shared = shared
-        // Answers of a backend that is another's now, also those still on their way, are not for who asks from now on.
+        // The address of a backend that left may be another route's now, so its answers are dropped, also those that are
+        // still on their way.
         let keepsAll = former?.backends.allSatisfy { old in backends.contains { $0 === old } } ?? false
         let kept = keepsAll ? former?.status : nil
         status = kept ?? StatusAnswers()

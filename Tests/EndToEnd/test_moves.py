@@ -24,6 +24,14 @@ def nobody_stays_revoked(gw):
 GATEWAY = {"limits": {"upstream": {"connect": "4s", "response": "8s", "per_vmid": 1}}}
 
 
+def reroute(gw, change):
+    """Changes the routes and waits until that very change is in force: a file may be read twice."""
+    since = len(gw.log)
+    gw.write_routes(change, wait=False)
+    line = gw.wait_log(lambda e: e.get("ok") and e["added"] + e["changed"] + e["removed"] > 0, 5, since)
+    wait_for(lambda: gw.generation() >= line["generation"])
+
+
 _spare = itertools.count(1)
 
 
@@ -41,29 +49,33 @@ def give_away(gw, vmid: int) -> int:
         routes["ide"][vmid]["address"] = spare_address()
         routes["ide"][other] = {"address": former, "port": 6000, "generation": "new"}
 
-    gw.write_routes(change)
+    reroute(gw, change)
     return other
 
 
 def only_moves(gw, vmid: int):
-    gw.write_routes(lambda routes: routes["ide"][vmid].update(address=spare_address()))
+    reroute(gw, lambda routes: routes["ide"][vmid].update(address=spare_address()))
 
 
 def is_removed(gw, vmid: int):
-    gw.write_routes(lambda routes: routes["ide"].pop(vmid))
+    reroute(gw, lambda routes: routes["ide"].pop(vmid))
 
 
 def is_made_again(gw, vmid: int):
-    gw.write_routes(lambda routes: routes["ide"][vmid].update(generation="again"))
+    reroute(gw, lambda routes: routes["ide"][vmid].update(generation="again"))
 
 
 def is_claimed_twice(gw, vmid: int):
     other = max(gw.routes["ide"]) + 1
-    gw.write_routes(lambda routes: routes["ide"].update({other: dict(routes["ide"][vmid])}))
+    reroute(gw, lambda routes: routes["ide"].update({other: dict(routes["ide"][vmid])}))
 
 
-def is_revoked(gw, vmid: int):
-    gw.write_routes(lambda routes: routes.update(revoked=[{"vmid": vmid}]))
+def is_revoked(gw, vmid: int, **rule):
+    def change(routes):
+        routes["revoked"] = [rule or {"vmid": vmid}]
+        routes["ide"][max(routes["ide"]) + 1] = {"address": spare_address(), "generation": "seen"}
+
+    reroute(gw, change)
 
 
 CHANGES = [
@@ -206,7 +218,7 @@ def test_a_session_that_ends_while_its_request_waits(gw, how):
             if how == "spent":
                 assert gw.redeem(vmid, token).status == 303
             elif how == "revoked token":
-                gw.write_routes(lambda routes: routes.update(revoked=[{"user": "dora"}]))
+                is_revoked(gw, vmid, user="dora")
             else:
                 time.sleep(max(0, end - time.time()) + 0.2)
         go.set()
@@ -335,7 +347,7 @@ def test_a_revoked_token_ends_what_it_authorised(gw):
     with gw.client(container.vmid) as client:
         stream = client.open("GET", "/", {"X-ZLH-Token": gw.token(container.vmid, "mallory")})
         stream.head()
-        gw.write_routes(lambda routes: routes.update(revoked=[{"user": "mallory"}]))
+        is_revoked(gw, container.vmid, user="mallory")
         begin = time.monotonic()
         with pytest.raises(Closed):
             stream.skip(1 << 40)

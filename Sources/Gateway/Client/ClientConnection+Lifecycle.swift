@@ -14,7 +14,7 @@ extension ClientConnection {
         if let http2 { http2.endIfStale() } else { exchange.endIfStale() }
     }
 
-    /// Called now and then: what time alone changes.
+    /// Called twice a second, for what changes by time alone.
     func timePassed() {
         guard phase == .open else { return }
         if let http2 { http2.timePassed() } else { exchange.timePassed() }

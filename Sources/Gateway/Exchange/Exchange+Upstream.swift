@@ -65,7 +65,7 @@ extension Exchange {
         fail(error.code == SystemError.timedOut ? .upstreamTimeout : .unreachable)
     }
 
-    /// The connect is done; by now the address may be another's.
+    /// The connect is done; by now the address may be another container's.
     func connected() {
         if mayGoOn() { sendRequest() }
     }
@@ -85,9 +85,9 @@ extension Exchange {
         }
     }
 
-    /// Tells a client that waits to be asked for its body to send it (RFC 9110 section 10.1.1). The container is not
-    /// bothered with it: one that answers before the body has come would be left in the middle of a request. False when
-    /// the client is lost.
+    /// Sends 100 to a client that waits for it with its body (RFC 9110 section 10.1.1). The container never sees the
+    /// `Expect`: if it answered before the body had come, its connection would be left in the middle of a request. False
+    /// when the client is lost.
     func askForBody() -> Bool {
         guard expectsContinue, minorVersion >= 1, !body.isComplete else { return true }
         expectsContinue = false

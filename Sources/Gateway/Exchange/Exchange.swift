@@ -221,8 +221,8 @@ final class Exchange {
     // MARK: Staleness
 
     /// Whether the request may go to its container. Asked before each dial and before its head is written, because it
-    /// may have waited for either while sessions and routes changed. If it may not, it has been answered. By what is in
-    /// force, also when the loop has yet to hear of it.
+    /// may have waited for either while sessions and routes changed. If it may not, the client has been answered. Uses the
+    /// version in force, also while the message that brings it to this loop is on its way.
     func mayGoOn() -> Bool {
         let isJudged = judgedBy == worker.version && !worker.shared.isSuperseded(judgedBy)
         let snapshot = isJudged ? nil : worker.shared.inForce(worker.snapshot)
@@ -255,16 +255,16 @@ final class Exchange {
         }
     }
 
-    /// Called now and then: what time alone changes.
+    /// Called twice a second, for what changes by time alone.
     func timePassed() {
         guard let session, phase != .idle else { return }
         leaveExchangePlaceIfLong()
-        // Nobody else looks at the clock for a session that no registry knows, or for a client that takes nothing.
+        // The registry does not sweep sessions of header tokens.
         if session.check(now: loop.epochSeconds, idle: .max) != nil { endIfStale() }
     }
 
-    /// Why session or route do not allow the exchange any more, by a snapshot that it was not judged by yet, if there is
-    /// one, and the clock.
+    /// Why session or route no longer allow the exchange. `snapshot` is one by which it was not judged yet; without, only
+    /// the session is looked at.
     private func whyStale(by snapshot: GatewaySnapshot?) -> TunnelEnd? {
         if let session {
             if let snapshot, snapshot.revocations.covers(session.sealed) { session.end(.revoked) }

@@ -28,8 +28,8 @@ enum GatewayFailure: Error, Sendable {
     case unauthorized(LoginReason)
     /// Cross-site, or a launch that is refused; the line a person reads.
     case forbidden(StaticString)
-    /// The session's vmid is not in the routes: deleted, or missing for a moment. Programs take a 404 for an answer of
-    /// the IDE's and ask on, so that only a navigation gets one.
+    /// The session's vmid is not in the routes: deleted, or missing for a moment. Only a navigation gets a 404, because
+    /// programs take that for an answer of the IDE's and ask again at once.
     case noSuchIDE(isNavigation: Bool)
     /// The container's address changed while the request waited to be sent there.
     case moved

@@ -99,7 +99,8 @@ final class UpstreamPool {
 
     /// Lets those who wait in, first come first served, while there are places.
     func admitWaiting() {
-        // One that may not go on gives its place back at once: that is for the loop below, not for another inside it.
+        // A request that may not go on gives its place back at once. The loop below sees that; a second one inside it
+        // would go as deep as the queue is long.
         if isAdmitting { return }
         isAdmitting = true
         defer { isAdmitting = false }

@@ -49,15 +49,17 @@ struct ExpiringLog: ~Copyable {
     /// What lies before was read or written by us.
     private var offset: Int
     /// When this record of things begins, seconds since 1970: nothing older was ever written to it.
-    let beginning: Int64
+    var beginning: Int64
+    /// We removed the file, as it lacks a line; what we hold in memory is whole.
+    private var isDisowned = false
     /// Lines in the file, live or not.
     private(set) var lines = 0
     /// Lines that could not be understood and were skipped.
     private(set) var damagedLines = 0
 
-    /// Opens the file, or makes one that begins at `beginning`.
-    init(path: String, kind: String, beginning: Int64) throws(StateError) {
-        let file = try Self.openOrMake(path, kind: kind, beginning: beginning)
+    /// Opens a file that is there; see `make`.
+    init(path: String, kind: String) throws(StateError) {
+        guard let file = try Self.reopen(path) else { throw StateError(path: path, reason: "vanished") }
         let status = try file.status()
         guard status.isRegular, status.mode & 0o077 == 0 else {
             throw StateError(path: path, reason: "must be a regular file with mode 0600")
@@ -72,11 +74,16 @@ struct ExpiringLog: ~Copyable {
         offset = header.size
     }
 
-    private static func openOrMake(_ path: String, kind: String, beginning: Int64) throws(StateError) -> OpenFile {
-        if let file = try reopen(path) { return file }
-        try StateFile.replace(path, with: header(kind, beginning))
-        guard let file = try reopen(path) else { throw StateError(path: path, reason: "vanished") }
-        return file
+    static func exists(_ path: String) throws(StateError) -> Bool {
+        if let _ = try reopen(path) { true } else { false }
+    }
+
+    /// Makes a file that begins at `beginning`, unless another process was faster.
+    static func make(_ path: String, kind: String, beginning: Int64) throws(StateError) {
+        let directory = try StateFile.directory(of: path)
+        try directory.lock(attempts: 50_000)
+        defer { directory.unlock() }
+        if try !exists(path) { try StateFile.replace(path, with: header(kind, beginning)) }
     }
 
     private static func reopen(_ path: String) throws(StateError) -> OpenFile? {
@@ -122,18 +129,33 @@ struct ExpiringLog: ~Copyable {
         }
     }
 
-    /// Appends a record; only between `begin` and `end`.
-    mutating func append(_ record: Record) throws(StateError) {
-        let line = record.line
+    /// Appends records with one write; only between `begin` and `end`.
+    mutating func append(_ records: [Record]) throws(StateError) {
+        let text = records.reduce(into: []) { $0 += $1.line }
         do {
-            try file.append(line)
+            try file.append(text)
         } catch {
             // Half a line must not become the beginning of the next.
             try? file.truncate(to: offset)
             throw error
         }
-        offset += line.count
-        lines += 1
+        offset += text.count
+        lines += records.count
+    }
+
+    /// Removes the file, so that a start does not take it for whole: unlike a mark in it, this needs no room on the
+    /// disk. Only between `begin` and `end`. A rewrite puts a whole one in its place.
+    mutating func disown() {
+        StateFile.remove(path)
+        // Where even that fails, a file without a byte says the same.
+        if (try? file.status().links) != 0 { try? file.truncate(to: 0) }
+        isDisowned = true
+    }
+
+    /// Whether others have written since the last time, or replaced the file. Takes no lock.
+    var hasNews: Bool {
+        guard let status = try? file.status() else { return true }
+        return status.links == 0 || status.size != offset
     }
 
     /// Lets others in again.
@@ -151,6 +173,8 @@ struct ExpiringLog: ~Copyable {
                 throw StateError(path: path, reason: "was removed while in use")
             }
             file = current
+            // Whoever made it may know that lines are missing.
+            beginning = max(beginning, header.beginning)
             offset = header.size
             lines = 0
         }
@@ -192,12 +216,18 @@ extension ExpiringLog {
         fileprivate let inode: UInt64
         fileprivate let offset: Int
         fileprivate let path: String
+        fileprivate let beginning: Int64
         fileprivate let header: [UInt8]
     }
 
-    /// Where the log is now. What it has applied up to here is what a rewrite must contain.
-    func place() throws(StateError) -> Place {
-        Place(inode: try file.status().inode, offset: offset, path: path, header: Self.header(kind, beginning))
+    /// Where the log is now. What it has applied up to here is what a rewrite at `now` must contain.
+    func place(now: Int64) throws(StateError) -> Place {
+        let status = try file.status()
+        // Another process may have removed the file because it could not write a line, which we shall never see.
+        let lacksLines = status.links == 0 && !isDisowned
+        let from = lacksLines ? max(beginning, now) : beginning
+        return Place(
+            inode: status.inode, offset: offset, path: path, beginning: from, header: Self.header(kind, from))
     }
 
     /// Writes `records` to a new file and waits for the disk; needs no access to the log meanwhile.
@@ -239,6 +269,8 @@ extension ExpiringLog {
         file = adopted
         offset = rewrite.from.header.count
         lines = 0
+        beginning = rewrite.from.beginning
+        isDisowned = false
         missed += try begin()
         end()
         return missed

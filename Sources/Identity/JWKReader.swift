@@ -1,7 +1,7 @@
 import Crypto
 import Wire
 
-/// Turns one JWK (RFC 7517, 7518, 8037) into a key, or says why not.
+/// Turns one JWK (RFC 7517, 7518, 8037) into a key, or says why it is of no use here.
 struct JWKReader {
     let index: Int
     let jwk: JSONValue

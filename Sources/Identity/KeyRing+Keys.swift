@@ -23,13 +23,17 @@ extension KeyRing {
             }
         }
 
-        /// Oldest first; the last one seals.
+        /// Oldest first.
         let entries: [Entry]
+        /// The place of the one that seals.
+        private let sealing: Int
         private let cipher: AESGCM
 
-        init(_ entries: [Entry]) {
+        /// A ring whose last key seals, or the one at `sealing`.
+        init(_ entries: [Entry], sealing: Int? = nil) {
             precondition(!entries.isEmpty, "a ring without keys")
             self.entries = entries
+            self.sealing = sealing ?? entries.count - 1
             cipher = AESGCM()
         }
 
@@ -39,7 +43,7 @@ extension KeyRing {
         /// Appends the cookie value `v1.<kid>.<base64url of nonce, ciphertext and tag>` that only opens with the same
         /// host. `host` is what the browser asked for, in lower case.
         public func seal(_ session: SealedSession, host: borrowing Span<UInt8>, into out: inout ByteBuffer) {
-            let entry = entries[entries.count - 1]
+            let entry = entries[sealing]
             let sealed = cipher.seal(session.bytes, key: entry.secret, additional: host)
             out.append("v1.")
             out.append(text: entry.id)
@@ -48,16 +52,13 @@ extension KeyRing {
         }
 
         /// What `seal` put into `cookie`; nil when the value was not sealed by a key of this ring for this host, byte
-        /// for byte, or its session's absolute end has passed at `now` (seconds since 1970).
-        public func open(
-            _ cookie: borrowing Span<UInt8>, host: borrowing Span<UInt8>, now: Int64
-        ) -> SealedSession? {
+        /// for byte. Its session may be over.
+        public func open(_ cookie: borrowing Span<UInt8>, host: borrowing Span<UInt8>) -> SealedSession? {
             guard cookie.count <= Self.sizeAtMost, let (entry, start) = entry(named: cookie),
                 let sealed = Base64URL.decode(cookie.extracting(start..<cookie.count)),
-                let plain = cipher.open(sealed, key: entry.secret, additional: host),
-                let session = SealedSession(bytes: plain), now < session.absoluteEnd
+                let plain = cipher.open(sealed, key: entry.secret, additional: host)
             else { return nil }
-            return session
+            return SealedSession(bytes: plain)
         }
 
         /// The key that a value names, and where its ciphertext starts.

@@ -11,36 +11,31 @@ struct KeyRingFile: Sendable {
 
     let path: String
 
-    /// Reads the file, writes what `change` makes of it (nil: nothing to change), and returns what it holds then. No
-    /// two processes do this at once.
+    /// Reads the file, writes what `change` makes of it (nil: nothing to change), and returns what it holds then; a file
+    /// that is not there is taken to hold `whenMissing`. No two processes do this at once.
     func update(
-        _ change: ([KeyRing.Keys.Entry]) -> [KeyRing.Keys.Entry]?
+        whenMissing: [KeyRing.Keys.Entry], _ change: ([KeyRing.Keys.Entry]) -> [KeyRing.Keys.Entry]?
     ) throws(StateError) -> ([KeyRing.Keys.Entry], Stamp) {
         let directory = try StateFile.directory(of: path)
         // Off the loops: the holder may be waiting for its disk.
         try directory.lock(attempts: 50_000)
         defer { directory.unlock() }
-        let old = try read() ?? []
-        let new = change(old)
+        let read = try read()
+        let old = read ?? whenMissing
+        let new = change(old) ?? (read == nil ? old : nil)
         if let new { try StateFile.replace(path, with: Array(Self.text(new).utf8)) }
         guard let stamp = try stamp() else { throw StateError(path: path, reason: "vanished") }
         return (new ?? old, stamp)
     }
 
-    /// What the file holds, nil when it is the one with this stamp.
-    func readIfChanged(since known: Stamp) throws(StateError) -> ([KeyRing.Keys.Entry], Stamp)? {
-        guard let stamp = try stamp() else { throw StateError(path: path, reason: "is missing") }
-        if stamp == known { return nil }
-        guard let entries = try read() else { throw StateError(path: path, reason: "is missing") }
-        return (entries, stamp)
-    }
-
-    private func stamp() throws(StateError) -> Stamp? {
+    /// Tells the file from the one before it; nil when there is none.
+    func stamp() throws(StateError) -> Stamp? {
         guard let status = try StateFile.status(path) else { return nil }
         return Stamp(inode: status.inode, modifiedNs: status.modifiedNs, size: status.size)
     }
 
-    private func read() throws(StateError) -> [KeyRing.Keys.Entry]? {
+    /// What the file holds; nil when there is none.
+    func read() throws(StateError) -> [KeyRing.Keys.Entry]? {
         guard let bytes = try StateFile.read(path) else { return nil }
         guard let entries = Self.parse(bytes) else {
             throw StateError(

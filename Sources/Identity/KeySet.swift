@@ -29,21 +29,33 @@ public final class KeySet: Sendable {
         warnings = []
     }
 
-    /// Reads a JWKS document. One key that cannot be used refuses the whole, so that nobody believes a key is in
-    /// force that is not.
+    /// Reads a JWKS document. Keys that cannot be used are skipped with a warning (RFC 7517 section 5): whoever publishes
+    /// the file may have keys for other purposes in it, and a new good key must not wait for a bad one to be mended.
+    /// Refused is only a document that is no JWKS, and one that lists keys of which none can be used.
     public init(jwks: [UInt8]) throws(KeySetError) {
         let document = try Self.document(jwks)
         var keys: [String: VerificationKey] = [:]
         var ids: [String] = []
         var warnings: [String] = []
+        var skipped: KeySetError?
         for (index, jwk) in document.enumerated() {
-            let key = try JWKReader(index: index, jwk: jwk).key(&warnings)
-            guard keys.updateValue(key, forKey: key.id) == nil else {
-                throw KeySetError(index: index, keyID: key.id, reason: "another key has the same kid")
+            do throws(KeySetError) {
+                let key = try JWKReader(index: index, jwk: jwk).key(&warnings)
+                guard keys[key.id] == nil else {
+                    throw KeySetError(index: index, keyID: key.id, reason: "another key has the same kid")
+                }
+                keys[key.id] = key
+                ids.append(key.id)
+            } catch {
+                skipped = skipped ?? error
+                warnings.append("skipped \(error)")
             }
-            ids.append(key.id)
         }
-        if ids.isEmpty { warnings.append("there is no key: every launch will be refused") }
+        if ids.isEmpty {
+            if let skipped { throw skipped }
+            // Whoever lists none withdraws them all.
+            warnings.append("there is no key: every launch will be refused")
+        }
         self.keys = keys
         self.keyIDs = ids
         self.warnings = warnings
@@ -72,8 +84,10 @@ public final class KeySet: Sendable {
         func refuse(_ reason: String) -> KeySetError { KeySetError(index: nil, keyID: nil, reason: reason) }
         guard bytes.count <= 1 << 20 else { throw refuse("larger than 1 MiB") }
         let document: JSONValue
+        // Editors of some systems begin a file with a byte order mark.
+        let bytes = bytes.starts(with: [0xef, 0xbb, 0xbf]) ? Array(bytes[3...]) : bytes
         do {
-            document = try StrictJSON.parse(bytes, membersAtMost: 10_000)
+            document = try StrictJSON.parse(bytes, depthAtMost: 8, membersAtMost: 10_000)
         } catch .notUTF8 {
             throw refuse("not UTF-8")
         } catch .syntax(let offset) {

@@ -89,10 +89,17 @@ extension JSONValue {
         return text
     }
 
-    /// Whole seconds from 1970 to the year 9999, so that sums of a few cannot overflow.
+    /// A NumericDate (RFC 7519 section 2), which may have a fraction, as the second it lies in: from 1970 to the year 9999,
+    /// so that sums of a few cannot overflow.
     fileprivate var time: Int64? {
-        guard let value = integer, (0...253_402_300_799).contains(value) else { return nil }
-        return value
+        let latest: Int64 = 253_402_300_799
+        switch self {
+        case .integer(let value): return (0...latest).contains(value) ? value : nil
+        case .number(let text):
+            guard let value = Double(text), value >= 0, value < Double(latest + 1) else { return nil }
+            return Int64(value)
+        default: return nil
+        }
     }
 
     /// RFC 7519 section 4.1.3: one string, or an array of them.

@@ -3,9 +3,12 @@
 public final class RevocationStore: Sendable {
     private let table: ExpiringTable
 
-    /// Opens the list in `directory`, or makes it. `now` is in seconds since 1970.
-    public static func open(directory: String?, now: Int64) throws(StateError) -> RevocationStore {
-        RevocationStore(try ExpiringTable(directory: directory, name: "revocations", beginning: now, now: now))
+    /// Opens the list in `directory`, or makes it.
+    public static func open(directory: String?, now: Moment) throws(StateError) -> RevocationStore {
+        RevocationStore(
+            try ExpiringTable(
+                directory: directory, name: "revocations", beginning: now.epoch, now: now,
+                traits: .init(tellsNews: true)))
     }
 
     private init(_ table: ExpiringTable) {
@@ -14,21 +17,28 @@ public final class RevocationStore: Sendable {
 
     /// Adds a rule until `keepUntil`: now plus `ide.session.absolute`. It is in force, and in `rules`, even when this
     /// throws because the disk did not take it.
-    public func add(_ rule: Revocations.Rule, keepUntil: Int64) throws(StateError) {
-        table.insert(rule.key, value: "", expires: keepUntil)
+    public func add(_ rule: Revocations.Rule, keepUntil: Int64, now: Moment) throws(StateError) {
+        table.insert(rule.key, value: "", expires: keepUntil, now: now)
         try table.sync()
     }
 
     /// The rules in force, in no order.
-    public var rules: [Revocations.Rule] { table.records.compactMap { Revocations.Rule(key: $0.key) } }
+    public var rules: [Revocations.Rule] { table.keys.compactMap { Revocations.Rule(key: $0) } }
+
+    /// Picks up what another process added. Cheap: call it several times a second.
+    /// - Returns: whether there was something.
+    public func readOthers(now: Moment) -> Bool {
+        table.readOthers(now: now)
+        return !table.takeNews().isEmpty
+    }
 
     /// Drops what has passed, and picks up what another process sharing the directory added. Waits for the disk.
     /// - Returns: whether `rules` changed.
     @discardableResult
-    public func sweep(now: Int64) -> Bool {
-        let old = Set(table.records.map(\.key))
+    public func sweep(now: Moment) -> Bool {
+        let old = Set(table.keys)
         table.sweep(now: now)
-        return Set(table.records.map(\.key)) != old
+        return Set(table.keys) != old
     }
 
     /// Why the file does not hold all that memory does; nil when all is well.

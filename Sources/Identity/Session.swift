@@ -1,5 +1,6 @@
 import Crypto
 internal import Synchronization
+import Wire
 
 /// Why a session is no more.
 public enum SessionEnd: UInt8, Sendable, CaseIterable {
@@ -65,6 +66,34 @@ public struct SealedSession: Sendable, Hashable {
     }
 }
 
+/// What tells one session from another in tables and files: 128 bits of SHA-256 over all that its cookie holds.
+struct SessionFingerprint: Sendable, Hashable {
+    private let high: UInt64
+    private let low: UInt64
+
+    init(_ sealed: SealedSession) {
+        self.init(Digest.sha256(sealed.bytes).prefix(16))
+    }
+
+    /// Of a session that is in no table.
+    static let none = SessionFingerprint([])
+
+    init?(text: String) {
+        guard let bytes = Base64URL.decode(text), bytes.count == 16 else { return nil }
+        self.init(bytes[...])
+    }
+
+    private init(_ bytes: ArraySlice<UInt8>) {
+        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    var text: String {
+        Base64URL.encode(
+            [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (56 - 8 * $0)) } })
+    }
+}
+
 /// One live session, shared by all event loops: what the cookie says, when it was last used, whether it has ended.
 /// Made by `SessionRegistry`. Any thread.
 public final class Session: Sendable {
@@ -72,20 +101,29 @@ public final class Session: Sendable {
     public let sealed: SealedSession
     /// The header token that it was made from, if it is one of a single request.
     public let tokenID: String?
+    let fingerprint: SessionFingerprint
     private let lastActivity: Atomic<Int64>
     private let end: Atomic<UInt8>
+    private let used = Atomic<Bool>(false)
+    private let evicted = Atomic<Bool>(false)
+    /// The last activity that other processes were told of.
+    private let shared = Atomic<Int64>(.min / 2)
 
-    init(_ sealed: SealedSession, tokenID: String? = nil, now: Int64, ended: SessionEnd? = nil) {
+    init(
+        _ sealed: SealedSession, _ fingerprint: SessionFingerprint, tokenID: String? = nil, idleSince: Int64,
+        ended: SessionEnd? = nil
+    ) {
         self.sealed = sealed
+        self.fingerprint = fingerprint
         self.tokenID = tokenID
-        lastActivity = Atomic(now)
+        lastActivity = Atomic(idleSince)
         end = Atomic(ended?.rawValue ?? 0)
     }
 
     /// A session for one request of a program with a header token: no registry knows it, so it is bound by its end and
     /// the revocations alone.
-    public static func transient(_ sealed: SealedSession, tokenID: String? = nil, now: Int64) -> Session {
-        Session(sealed, tokenID: tokenID, now: now)
+    public static func transient(_ sealed: SealedSession, tokenID: String? = nil, now: Moment) -> Session {
+        Session(sealed, .none, tokenID: tokenID, idleSince: now.steady)
     }
 
     /// The session's id, `sid`.
@@ -101,14 +139,21 @@ public final class Session: Sendable {
     /// When it ends whatever happens, seconds since 1970.
     public var absoluteEnd: Int64 { sealed.absoluteEnd }
 
-    /// Notes activity at `now`. Nearly free when the second has not changed since the last call.
-    public func touch(now: Int64) {
+    /// Notes activity at `now`, seconds of the steady clock. Nearly free when the second has not changed since the last
+    /// call.
+    public func touch(steady now: Int64) {
         // Loops may see the second turn at slightly different moments; losing one to the other does no harm.
         if now > lastActivity.load(ordering: .relaxed) { lastActivity.store(now, ordering: .relaxed) }
     }
 
-    /// When it was last used, seconds since 1970.
+    /// When it was last used, in seconds of the steady clock.
     public var idleSince: Int64 { lastActivity.load(ordering: .relaxed) }
+
+    /// Whether a request has come with its cookie, here or at a process that shares `state`.
+    public var isUsed: Bool { used.load(ordering: .relaxed) }
+
+    /// Its cookie came back.
+    public func markUsed() { used.store(true, ordering: .relaxed) }
 
     /// Why it ended; nil while it lives. It may also be over by the clock alone: see `check`.
     public var ended: SessionEnd? { SessionEnd(rawValue: end.load(ordering: .acquiring)) }
@@ -118,16 +163,30 @@ public final class Session: Sendable {
         _ = end.compareExchange(expected: 0, desired: reason.rawValue, ordering: .acquiringAndReleasing)
     }
 
-    /// Why it is over at `now`, ending it when the clock says so; nil while it lives. Does not count as activity.
-    public func check(now: Int64, idle: Int64) -> SessionEnd? {
+    /// Why it is over at `now`, ending it when a clock says so; nil while it lives. Does not count as activity.
+    public func check(now: Moment, idle: Int64) -> SessionEnd? {
         if let ended { return ended }
-        if now >= absoluteEnd {
+        if now.epoch >= absoluteEnd {
             end(.expired)
-        } else if now - idleSince >= idle {
+        } else if now.steady - idleSince >= idle {
             end(.idle)
         } else {
             return nil
         }
         return ended
     }
+
+    /// The registry had no room for it: whoever holds it asks the registry whether it has ended.
+    public var isEvicted: Bool { evicted.load(ordering: .relaxed) }
+
+    func evict() { evicted.store(true, ordering: .relaxed) }
+
+    /// The last activity, when other processes should hear of it: they have not, and the last they heard of is
+    /// `interval` seconds old.
+    func unshared(now: Int64, interval: Int64) -> Int64? {
+        let (last, told) = (idleSince, shared.load(ordering: .relaxed))
+        return last > told && now - told >= interval ? last : nil
+    }
+
+    func noteShared(_ activity: Int64) { shared.store(activity, ordering: .relaxed) }
 }

@@ -83,7 +83,8 @@ extension LaunchVerifier {
         out.note(
             "claims", read != nil,
             read != nil
-                ? "all there" : "iss, aud, sub, vmid, jti, iat and exp are required; times and vmid are whole numbers",
+                ? "all there"
+                : "iss, aud, sub, vmid, jti, iat and exp are required; times are numbers, vmid a whole one",
             else: .malformed)
         guard let read else { return out }
         for check in LaunchCheck.allCases {

@@ -158,6 +158,8 @@ extension Metrics {
 
     private func renderState(_ text: inout MetricsText, nowEpochS: Int64) {
         text.gauge("zlh_edge_sessions", "Live IDE sessions.", shared[Shared.sessions])
+        text.gauge(
+            "zlh_edge_state_failed", "Whether something under `state` cannot be written.", shared[Shared.stateFailed])
         text.gauge("zlh_edge_sources", "Sources remembered for the limits.", shared[Shared.sources])
         text.gauge("zlh_edge_ready", "Whether /readyz says 200.", isReady ? 1 : 0)
         let certificates = named.withLock { $0.certificates }

@@ -53,7 +53,8 @@ public final class Metrics: Sendable {
         static let sources = 8
         static let ready = 9
         static let draining = 10
-        static let refusals = 11
+        static let stateFailed = 11
+        static let refusals = 12
         static let count = refusals + 5 * 64
     }
 
@@ -89,6 +90,11 @@ public final class Metrics: Sendable {
     /// Sources remembered for the limits.
     public func setSources(_ count: Int) {
         shared.set(Shared.sources, UInt64(clamping: count))
+    }
+
+    /// Whether something under `state` cannot be written.
+    public func setStateFailed(_ failed: Bool) {
+        shared.set(Shared.stateFailed, failed ? 1 : 0)
     }
 
     /// A reload ended.

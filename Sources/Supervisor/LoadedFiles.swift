@@ -37,7 +37,19 @@ enum LoadedFiles {
         }
     }
 
+    /// Keeps the routes for a start with a broken file; why that failed.
+    static func saveLastGood(_ routes: RouteTable, _ config: EdgeConfig) -> String? {
+        do {
+            try LastGood.save(routes, state: config.statePath)
+            return nil
+        } catch {
+            return "\(config.statePath)/\(LastGood.fileName): \(error.reason)"
+        }
+    }
+
     static func now() -> Int64 { Clock.epochMs() / 1000 }
+
+    static func moment() -> Moment { Moment(epoch: now(), steady: Int64(Clock.monotonicMs() / 1000)) }
 }
 
 /// What `check` says of the files that the configuration names.

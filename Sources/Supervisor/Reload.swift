@@ -74,7 +74,7 @@ struct ReloadJob: Sendable {
             let loaded = try RoutesFile.load(
                 path: config.routesPath, against: config, previous: routes, force: force,
                 generation: routes.generation + 1)
-            try? LastGood.save(loaded.table, state: config.statePath)
+            result.lastGoodFailure = LoadedFiles.saveLastGood(loaded.table, config)
             result.routes = .success(loaded)
         } catch {
             result.routes = .failure(error)
@@ -102,6 +102,8 @@ struct ReloadResult: Sendable {
     let parts: ReloadParts
     var config: Result<EdgeConfig, ConfigProblems>?
     var routes: Result<LoadedRoutes, ConfigProblems>?
+    /// Why the routes that were taken could not be kept in `state`.
+    var lastGoodFailure: String?
     var revokedAnyway: [RevocationRule]?
     var keys: Result<KeySet, ConfigProblem>?
     var certificates: Result<[Certificate], CertificateProblem>?
@@ -135,6 +137,7 @@ extension Supervisor {
         case .success(let next):
             keys = next
             logEvent(.info, "keys_loaded") { $0.field("keys", next.keyIDs.count) }
+            for warning in next.warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
         case .failure(let problem): refused("keys", [(problem.file, problem.line, problem.message)])
         case nil: break
         }
@@ -144,7 +147,9 @@ extension Supervisor {
         case nil: break
         }
         switch result.routes {
-        case .success(let loaded): adopt(loaded)
+        case .success(let loaded):
+            adopt(loaded)
+            stateHealth.note(.lastGood, result.lastGoodFailure)
         case .failure(let problems):
             metrics.reload(.refused)
             refused("routes", problems.problems.map { ($0.file, $0.line, $0.message) })

@@ -7,7 +7,8 @@ final class SignalSource: EventSource {
     private let descriptor: FileDescriptor
     private var report: ((Int32) -> Void)?
 
-    /// Takes SIGHUP, SIGTERM and SIGINT out of asynchronous delivery; SIGPIPE is ignored.
+    /// Takes SIGHUP, SIGTERM and SIGINT out of asynchronous delivery; SIGPIPE is ignored, and so is
+    /// SIGXFSZ, as a file that may not grow is an error like a full disk.
     override init() {
         let signals = [SIGHUP, SIGTERM, SIGINT]
         let raw = unsafe zlh_signalfd(signals, Int32(signals.count))
@@ -15,6 +16,7 @@ final class SignalSource: EventSource {
         descriptor = FileDescriptor(raw)
         super.init()
         _ = signal(SIGPIPE, SIG_IGN)
+        _ = signal(SIGXFSZ, SIG_IGN)
     }
 
     /// Calls `report` with each signal.

@@ -44,6 +44,8 @@ public final class Supervisor {
     var certificates: [Certificate]
     var ticketKeys = TicketKeys()
     let revocationStore: RevocationStore
+    /// What of `state` cannot be written.
+    var stateHealth = StateHealth()
     /// What a refused routes file revokes all the same, until a file is taken.
     var revokedByRefusedFile: [RevocationRule] = []
     var reload = ReloadState()
@@ -86,15 +88,15 @@ public final class Supervisor {
         } catch {
             throw StartFailure(error.description)
         }
-        let now = LoadedFiles.now()
+        let now = LoadedFiles.moment()
         var warnings = config.warnings.map(\.description)
         warnings += try StateDirectory.prepare(config.statePath)
-        let (table, notes) = try Self.startingRoutes(config)
+        let (table, notes) = try Self.startingRoutes(config, &stateHealth)
         routes = table
         warnings += notes
         do {
             keys = try LoadedFiles.keys(config)
-            certificates = try LoadedFiles.certificates(config, now: now)
+            certificates = try LoadedFiles.certificates(config, now: now.epoch)
         } catch {
             throw StartFailure("\(error)")
         }
@@ -105,8 +107,9 @@ public final class Supervisor {
         shared = GatewayShared(
             sources: SourceTable(config.sourceSettings),
             sessions: try SessionRegistry.open(directory: config.statePath, limits: config.sessionLimits, now: now),
-            spent: try SpentTokens.open(directory: config.statePath, now: now, startedAt: now),
-            keyRing: try KeyRing.load(directory: config.statePath, now: now, absolute: config.ide.session.absolute),
+            spent: try SpentTokens.open(directory: config.statePath, now: now, startedAt: now.epoch),
+            keyRing: try KeyRing.load(
+                directory: config.statePath, now: now.epoch, absolute: config.ide.session.absolute),
             metrics: metrics, log: log, connectionLimit: config.connectionLimit)
         minecraft = MinecraftShared(sources: shared.sources, metrics: metrics, log: log, places: shared)
         loop = try EventLoop()
@@ -128,11 +131,13 @@ public final class Supervisor {
     }
 
     /// The routes file, or the last good snapshot when it is broken.
-    private static func startingRoutes(_ config: EdgeConfig) throws -> (RouteTable, [String]) {
+    private static func startingRoutes(_ config: EdgeConfig, _ health: inout StateHealth) throws -> (
+        RouteTable, [String]
+    ) {
         do {
             let loaded = try RoutesFile.load(
                 path: config.routesPath, against: config, previous: nil, force: true, generation: 1)
-            try? LastGood.save(loaded.table, state: config.statePath)
+            health.note(.lastGood, LoadedFiles.saveLastGood(loaded.table, config))
             return (loaded.table, loaded.warnings.map(\.description))
         } catch {
             guard let table = LastGood.load(state: config.statePath, against: config) else {
@@ -157,6 +162,7 @@ public final class Supervisor {
         let ports = sockets.httpsPorts
         try startWorkers(sockets)
         publish()
+        noteStateHealth()
         let nghttp2 = NGHTTP2Fixes.ofThisProcess()
         if let warning = nghttp2.warning { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
         logEvent(.info, "start") { [self] line in
@@ -171,6 +177,7 @@ public final class Supervisor {
         }
         options.ready?(ports)
         try loop.run()
+        shared.sessions.shareActivity(all: true, now: LoadedFiles.moment())
         adminServer?.stop()
         _ = log.flushAndStop()
         if let failure { throw LoopFailure(description: "an event loop failed: \(failure)") }
@@ -326,8 +333,10 @@ public final class Supervisor {
             logEvent(.warning, "stop") { $0.field("message", "limits.drain is over") }
             shared.broadcast(.stop)
         }
+        let now = LoadedFiles.moment()
+        readState(now)
         ticks += 1
-        if ticks % 4 == 0 { everySecond() }
+        if ticks % 4 == 0 { everySecond(now) }
         // What was freed still counts as ours until loops and allocator give it back.
         if pressure >= .noBodies && ticks % 4 == 0 {
             shared.broadcast(.memoryShort)
@@ -341,19 +350,22 @@ public final class Supervisor {
         }
     }
 
-    private func everySecond() {
+    private func everySecond(_ now: Moment) {
         watch?.watchLost()
-        let now = LoadedFiles.now()
         // A tunnel whose client takes nothing does not look at the clock itself.
         if shared.sessions.sweep(now: now) > 0 { shared.broadcast(.sessionsEnded) }
         shared.spent.sweep(now: now)
         if revocationStore.sweep(now: now) { publish() }
-        do {
-            _ = try shared.keyRing.reloadIfChanged()
-            if try shared.keyRing.rotateIfDue(now: now) { logEvent(.info, "key_ring_rotated") { _ in } }
+        do throws(StateError) {
+            if try shared.keyRing.maintain(now: now) { logEvent(.info, "key_ring_rotated") { _ in } }
+            stateHealth.note(.keyRing, nil)
         } catch {
-            logEvent(.error, "key_ring") { $0.field("message", text: "\(error)") }
+            stateHealth.note(.keyRing, error.description)
         }
+        if stateHealth.isFailing(.lastGood), ticks % 20 == 0 {
+            stateHealth.note(.lastGood, LoadedFiles.saveLastGood(routes, config))
+        }
+        noteStateHealth()
         metrics.setSessions(shared.sessions.count)
         metrics.setSources(shared.sources.trackedSources)
     }
@@ -377,7 +389,7 @@ public final class Supervisor {
     /// Hands what is in force now to the loops and the metrics.
     func publish() {
         guard let snapshot = try? makeSnapshot() else { return }
-        _ = shared.sessions.end(coveredBy: snapshot.revocations)
+        _ = shared.sessions.end(coveredBy: snapshot.revocations, now: LoadedFiles.moment())
         shared.adopt(snapshot)
         minecraft.broadcast(.adopt(makeMinecraftSnapshot()))
         metrics.setBackends(minecraft.backends)

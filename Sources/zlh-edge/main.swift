@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Supervisor
 
 /// The edge gateway of a hosting platform: browser IDEs over HTTPS and WebSocket.
@@ -14,4 +15,14 @@ struct EdgeCommand: ParsableCommand {
         subcommands: [RunCommand.self, DemoCommand.self, CheckCommand.self, TokenCommand.self])
 }
 
+/// Opens /dev/null on whichever of the standard descriptors the parent closed: the next file would get its number, and
+/// what is printed or logged would be written into that file.
+func openStandardDescriptors() {
+    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+        // The lowest free number is this one.
+        _ = unsafe open("/dev/null", O_RDWR)
+    }
+}
+
+openStandardDescriptors()
 EdgeCommand.main()

@@ -551,5 +551,149 @@ def test_one_token_makes_one_session_under_a_race(gw):
 
     token = gw.token(1101)
     with ThreadPoolExecutor(16) as pool:
-        statuses = list(pool.map(lambda _: gw.redeem(1101, token).status, range(16)))
-    assert sorted(statuses) == [303] + [403] * 15
+        answers = list(pool.map(lambda _: gw.redeem(1101, token), range(16)))
+    assert {answer.status for answer in answers} == {303}, "clicks of one person, whose answers may be lost"
+    sessions = {gw.request(1101, "/.zlh/session", FETCH, cookie=session_cookie(answer)).json()["session"]
+                for answer in answers}
+    assert len(sessions) == 1
+    assert gw.redeem(1101, token).status == 403
+
+
+# --- a double click: the answer to the first click is lost with the navigation that the second one cancels ---
+
+def click(gw, door: str, token: str, **how):
+    if door == "form":
+        form = urllib.parse.urlencode({"token": token, "next": "/work"}).encode()
+        return gw.request(1101, "/.zlh/launch", NAVIGATION | {
+            "Sec-Fetch-Site": "cross-site", "Origin": "https://portal.example",
+            "Content-Type": "application/x-www-form-urlencoded"}, method="POST", body=form, **how)
+    target = f"/.zlh/launch?token={token}&next=/work" if door == "link" else f"/?token={token}&folder=/work"
+    return gw.request(1101, target, NAVIGATION, **how)
+
+
+@over_both
+@pytest.mark.parametrize("door", ["link", "root", "form"])
+def test_a_double_click_gets_the_same_sessions_cookie_until_it_is_used(gw, door):
+    token = gw.token(1101)
+    first = click(gw, door, token)
+    time.sleep(0.1)
+    second = click(gw, door, token)
+    assert (first.status, second.status) == (303, 303)
+    assert second.one("location") == first.one("location") and second.one("referrer-policy") == "no-referrer"
+    own_headers(second)
+    assert parts(second.cookies["__Host-zlh_s"])[1] >= {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"}
+    sessions = [gw.request(1101, "/.zlh/session", FETCH, cookie=session_cookie(answer)).json()
+                for answer in (first, second)]
+    assert sessions[0]["session"] == sessions[1]["session"] and sessions[0]["expires"] == sessions[1]["expires"]
+    third = click(gw, door, token)
+    assert third.status == 403 and "__Host-zlh_s" not in third.cookies, "its cookie was seen"
+
+
+def test_a_double_click_from_another_address_is_another_persons(gw):
+    token = gw.token(1101)
+    assert click(gw, "link", token).status == 303
+    assert click(gw, "link", token, source="127.0.0.9").status == 403
+    assert click(gw, "link", token).status == 303
+
+
+def test_a_second_click_much_later_is_no_double_click(gw):
+    token = gw.token(1101)
+    assert click(gw, "link", token).status == 303
+    time.sleep(10.2)
+    assert click(gw, "link", token).status == 403
+
+
+def test_a_double_click_does_not_bring_back_a_session_that_ended(make_gateway):
+    gw = make_gateway()
+    token = gw.token(1101, sid="sid-short")
+    assert gw.redeem(1101, token).status == 303
+    gw.write_routes(lambda routes: routes.update(revoked=[{"session": "sid-short"}]))
+    assert gw.redeem(1101, token).status == 403
+
+
+@over_both
+def test_a_form_sent_twice_on_one_connection_is_a_double_click(gw, http):
+    token = gw.token(1101)
+    with gw.client(1101) as client:
+        answers = [client.request("GET", f"/.zlh/launch?token={token}", NAVIGATION) for _ in range(2)]
+    assert [answer.status for answer in answers] == [303, 303]
+
+
+# --- times with a fraction (RFC 7519 section 2), keys of other kinds (RFC 7517 section 5) ---
+
+@over_both
+@pytest.mark.parametrize("change", [
+    {"exp": lambda now: now + 60.5}, {"iat": lambda now: now + 0.25}, {"nbf": lambda now: now - 0.5},
+    {"sabs": lambda now: now + 600.75}, {"iat": lambda now: now - 1e-3, "exp": lambda now: now + 1e1},
+], ids=lambda change: "-".join(change))
+def test_times_may_have_a_fraction(gw, change):
+    now = int(time.time())
+    claims = {name: value(now) for name, value in change.items()}
+    assert gw.redeem(1101, gw.token(1101, **claims)).status == 303
+
+
+@over_both
+@pytest.mark.parametrize("exp", ["1e400", "-1e400", "1e18", "-0.5", "9" * 400 + ".5", "253402300800.0", '"x"', "null",
+                                 "[1.5]"])
+def test_times_that_are_none_are_refused(gw, exp):
+    payload = json.dumps(claims(1101) | {"exp": 12345}).replace("12345", exp).encode()
+    assert gw.redeem(1101, compact(gw.key, payload)).status == 403
+    assert gw.request(1101, "/", {"X-ZLH-Token": compact(gw.key, payload)}).status == 401
+
+
+OTHER_KEYS = {
+    "for encryption": {"kty": "EC", "crv": "P-256", "use": "enc", "kid": "x", "x": "AA", "y": "AA"},
+    "for key agreement": {"kty": "OKP", "crv": "X25519", "kid": "x", "x": "AA"},
+    "Ed448": {"kty": "OKP", "crv": "Ed448", "kid": "x", "x": "AA"},
+    "P-521": {"kty": "EC", "crv": "P-521", "kid": "x", "x": "AA", "y": "AA"},
+    "secp256k1": {"kty": "EC", "crv": "secp256k1", "kid": "x", "alg": "ES256K", "x": "AA", "y": "AA"},
+    "PS256": {"kty": "RSA", "alg": "PS256", "kid": "x", "n": "AQAB", "e": "AQAB"},
+    "RSA-OAEP": {"kty": "RSA", "alg": "RSA-OAEP-256", "kid": "x", "n": "AQAB", "e": "AQAB"},
+    "ML-DSA": {"kty": "AKP", "alg": "ML-DSA-65", "kid": "x", "pub": "AA"},
+    "of no known type": {"kty": "LWE", "kid": "x"},
+    "without kid": {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
+    "for wrapping": {"kty": "oct", "key_ops": ["wrapKey"], "kid": "x", "k": "A" * 86},
+    "too short": {"kty": "OKP", "crv": "Ed25519", "kid": "x", "x": "AAAA"},
+    "with a deep member": {"kty": "RSA", "kid": "x", "oth": [{"r": "AA", "more": [{"a": 1}]}]},
+}
+
+
+@pytest.mark.parametrize("front", [True, False], ids=["first", "last"])
+def test_keys_of_other_kinds_are_skipped_with_a_warning(make_gateway, front):
+    gw = make_gateway()
+    new = SigningKey("ES256")
+    for name, other in OTHER_KEYS.items():
+        keys = [gw.key.jwk(), new.jwk()]
+        since = len(gw.log)
+        gw.keys_file.write_text(json.dumps({"keys": [other, *keys] if front else [*keys, other]}))
+        gw.wait_log(lambda entry: entry["event"] == "keys_loaded" and entry["keys"] == 2, since=since)
+        gw.wait_log(lambda entry: entry["event"] == "warning" and "skipped key" in entry["message"], since=since)
+        assert gw.redeem(1101, gw.token(1101, key=new)).status == 303, name
+    gw.restart()
+    assert gw.redeem(1101, gw.token(1101, key=new)).status == 303, "the same at a start"
+
+
+def test_a_key_file_without_a_usable_key_is_refused(make_gateway):
+    gw = make_gateway()
+    since = len(gw.log)
+    gw.keys_file.write_text(json.dumps({"keys": [OTHER_KEYS["ML-DSA"], OTHER_KEYS["P-521"]]}))
+    line = gw.wait_log(lambda entry: entry["event"] == "reload" and entry.get("what") == "keys", since=since)
+    assert line["ok"] is False and "AKP" in line["message"]
+    assert gw.redeem(1101, gw.token(1101)).status == 303
+
+
+def test_of_two_keys_with_one_kid_the_first_counts(make_gateway):
+    gw = make_gateway()
+    other = SigningKey("EdDSA", gw.key.kid)
+    since = len(gw.log)
+    gw.keys_file.write_text(json.dumps({"keys": [gw.key.jwk(), other.jwk()]}))
+    gw.wait_log(lambda entry: entry["event"] == "warning" and "same kid" in entry["message"], since=since)
+    assert gw.redeem(1101, gw.token(1101)).status == 303
+    assert gw.redeem(1101, gw.token(1101, key=other)).status == 403
+
+
+def test_a_byte_order_mark_before_the_keys_is_skipped(make_gateway):
+    gw = make_gateway(start=False)
+    gw.keys_file.write_bytes(b"\xef\xbb\xbf" + gw.keys_file.read_bytes())
+    gw.start()
+    assert gw.redeem(1101, gw.token(1101)).status == 303

@@ -19,7 +19,8 @@ import Wire
     private static func session(_ vmid: UInt32, _ generation: String) -> Session {
         Session.transient(
             SealedSession(
-                id: "s", user: "alice", vmid: vmid, generation: generation, issuedAt: 0, absoluteEnd: .max), now: 0)
+                id: "s", user: "alice", vmid: vmid, generation: generation, issuedAt: 0, absoluteEnd: .max),
+            now: Moment(epoch: 0, steady: 0))
     }
 
     @Test(

@@ -24,7 +24,7 @@ final class TestWorker {
         let log = LogSink(descriptor: 2, level: .error)
         let shared = GatewayShared(
             sources: SourceTable(SourceSettings()), sessions: SessionRegistry(limits: SessionLimits()),
-            spent: try SpentTokens.open(directory: nil, now: now, startedAt: now),
+            spent: try SpentTokens.open(directory: nil, now: Moment(epoch: now, steady: 0), startedAt: now),
             keyRing: try KeyRing.load(directory: folder, now: now, absolute: 3600),
             metrics: Metrics(loops: 1, log: log), log: log, connectionLimit: 100)
         let settings = GatewaySettings(

@@ -37,31 +37,32 @@ import Testing
             .user("4 user", before: -1), .vmid(1101, before: nil), .vmid(.max, before: .max),
         ]
         try withDirectory { directory in
-            let store = try RevocationStore.open(directory: directory, now: 1000)
-            for rule in rules { try store.add(rule, keepUntil: 2000) }
-            try store.add(.session("short"), keepUntil: 1500)
+            let store = try RevocationStore.open(directory: directory, now: moment(1000))
+            for rule in rules { try store.add(rule, keepUntil: 2000, now: moment(1000)) }
+            try store.add(.session("short"), keepUntil: 1500, now: moment(1000))
             #expect(try mode(directory + "/revocations") == 0o600)
-            let restarted = try RevocationStore.open(directory: directory, now: 1001)
+            let restarted = try RevocationStore.open(directory: directory, now: moment(1001))
             #expect(Set(restarted.rules) == Set(rules + [.session("short")]))
-            #expect(!restarted.sweep(now: 1499))
-            #expect(restarted.sweep(now: 1500))
+            #expect(!restarted.sweep(now: moment(1499)))
+            #expect(restarted.sweep(now: moment(1500)))
             #expect(Set(restarted.rules) == Set(rules))
-            #expect(try RevocationStore.open(directory: directory, now: 2000).rules.isEmpty)
+            #expect(try RevocationStore.open(directory: directory, now: moment(2000)).rules.isEmpty)
         }
     }
 
     @Test("a rule added again stays longer, and other processes see it")
     func again() throws {
         try withDirectory { directory in
-            let store = try RevocationStore.open(directory: directory, now: 0)
-            let other = try RevocationStore.open(directory: directory, now: 0)
-            try store.add(.session("a"), keepUntil: 100)
-            try store.add(.session("a"), keepUntil: 200)
-            try store.add(.session("a"), keepUntil: 50)
-            #expect(other.sweep(now: 1))
-            #expect(!other.sweep(now: 199))
+            let store = try RevocationStore.open(directory: directory, now: moment(0))
+            let other = try RevocationStore.open(directory: directory, now: moment(0))
+            try store.add(.session("a"), keepUntil: 100, now: moment(0))
+            try store.add(.session("a"), keepUntil: 200, now: moment(0))
+            try store.add(.session("a"), keepUntil: 50, now: moment(0))
+            #expect(other.readOthers(now: moment(1)))
+            #expect(!other.sweep(now: moment(1)))
+            #expect(!other.sweep(now: moment(199)))
             #expect(other.rules == [.session("a")])
-            #expect(try RevocationStore.open(directory: directory, now: 150).rules == [.session("a")])
+            #expect(try RevocationStore.open(directory: directory, now: moment(150)).rules == [.session("a")])
         }
     }
 }

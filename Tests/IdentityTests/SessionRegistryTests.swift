@@ -14,56 +14,57 @@ import Testing
     @Test("one cookie is one session, on whatever connection")
     func identity() {
         let registry = SessionRegistry(limits: Self.limits)
-        let session = registry.admit(sealed(), now: Self.now)
-        #expect(registry.admit(sealed(), now: Self.now + 5) === session)
-        #expect(session.idleSince == Self.now, "to admit is not to use")
-        #expect(registry.admit(sealed("s2"), now: Self.now) !== session)
+        let session = registry.admit(sealed(), now: moment(Self.now))
+        #expect(registry.admit(sealed(), now: moment(Self.now + 5)) === session)
+        #expect(session.idleSince == moment(Self.now).steady, "to admit is not to use")
+        #expect(registry.admit(sealed("s2"), now: moment(Self.now)) !== session)
         // An API may give one id to a person's sessions on several containers, or launch again under it.
-        #expect(registry.admit(sealed(vmid: 1102), now: Self.now) !== session)
-        #expect(registry.admit(sealed(issuedAt: Self.now + 1), now: Self.now) !== session)
+        #expect(registry.admit(sealed(vmid: 1102), now: moment(Self.now)) !== session)
+        #expect(registry.admit(sealed(issuedAt: Self.now + 1), now: moment(Self.now)) !== session)
         #expect(registry.count == 4 && registry.list().count == 4)
     }
 
     @Test("activity keeps a session alive, its absence ends it, the absolute end ends it anyway")
     func idle() {
         let registry = SessionRegistry(limits: Self.limits)
-        let session = registry.admit(sealed(), now: Self.now)
-        #expect(session.check(now: Self.now + 7199, idle: 7200) == nil)
-        session.touch(now: Self.now + 7000)
-        session.touch(now: Self.now + 10)
-        #expect(session.idleSince == Self.now + 7000, "time went backwards")
-        registry.sweep(now: Self.now + 14_199)
+        let session = registry.admit(sealed(), now: moment(Self.now))
+        #expect(session.check(now: moment(Self.now + 7199), idle: 7200) == nil)
+        session.touch(steady: moment(Self.now + 7000).steady)
+        session.touch(steady: moment(Self.now + 10).steady)
+        #expect(session.idleSince == moment(Self.now + 7000).steady, "time went backwards")
+        registry.sweep(now: moment(Self.now + 14_199))
         #expect(session.ended == nil && registry.count == 1)
-        registry.sweep(now: Self.now + 14_200)
+        registry.sweep(now: moment(Self.now + 14_200))
         #expect(session.ended == .idle && registry.count == 0)
-        #expect(registry.admit(sealed(), now: Self.now + 14_201).ended == .idle)
+        #expect(registry.admit(sealed(), now: moment(Self.now + 14_201)).ended == .idle)
 
-        let busy = registry.admit(sealed("s2"), now: Self.now)
-        busy.touch(now: Self.now + 43_199)
-        #expect(busy.check(now: Self.now + 43_199, idle: 7200) == nil)
-        #expect(busy.check(now: Self.now + 43_200, idle: 7200) == .expired)
+        let busy = registry.admit(sealed("s2"), now: moment(Self.now))
+        busy.touch(steady: moment(Self.now + 43_199).steady)
+        #expect(busy.check(now: moment(Self.now + 43_199), idle: 7200) == nil)
+        #expect(busy.check(now: moment(Self.now + 43_200), idle: 7200) == .expired)
     }
 
     @Test("an ended session stays ended, here and after a restart, until its cookie is over")
     func logout() throws {
         try withDirectory { directory in
-            let registry = try SessionRegistry.open(directory: directory, limits: Self.limits, now: Self.now)
-            let session = registry.admit(sealed(), now: Self.now)
-            registry.end(session, .loggedOut)
-            registry.end(session, .revoked)
+            let registry = try SessionRegistry.open(directory: directory, limits: Self.limits, now: moment(Self.now))
+            let session = registry.admit(sealed(), now: moment(Self.now))
+            registry.end(session, .loggedOut, now: moment(Self.now))
+            registry.end(session, .revoked, now: moment(Self.now))
             #expect(session.ended == .loggedOut && registry.list().isEmpty)
-            #expect(registry.admit(sealed(), now: Self.now).ended == .loggedOut)
-            registry.sweep(now: Self.now + 1)
+            #expect(registry.admit(sealed(), now: moment(Self.now)).ended == .loggedOut)
+            registry.sweep(now: moment(Self.now + 1))
             #expect(registry.count == 0)
-            #expect(registry.admit(sealed(), now: Self.now + 2).ended == .loggedOut)
+            #expect(registry.admit(sealed(), now: moment(Self.now + 2)).ended == .loggedOut)
             #expect(try mode(directory + "/ended-sessions") == 0o600)
 
-            let restarted = try SessionRegistry.open(directory: directory, limits: Self.limits, now: Self.now + 10)
-            #expect(restarted.admit(sealed(), now: Self.now + 10).ended == .loggedOut)
+            let restarted = try SessionRegistry.open(
+                directory: directory, limits: Self.limits, now: moment(Self.now + 10))
+            #expect(restarted.admit(sealed(), now: moment(Self.now + 10)).ended == .loggedOut)
             #expect(restarted.count == 0)
             // A new launch under the same id is another session.
-            #expect(restarted.admit(sealed(issuedAt: Self.now + 60), now: Self.now + 60).ended == nil)
-            restarted.sweep(now: Self.now + 43_200)
+            #expect(restarted.admit(sealed(issuedAt: Self.now + 60), now: moment(Self.now + 60)).ended == nil)
+            restarted.sweep(now: moment(Self.now + 43_200))
             #expect(try contents(directory + "/ended-sessions").count < 200)
         }
     }
@@ -71,50 +72,105 @@ import Testing
     @Test("an idle session does not come back by a restart")
     func idleRestart() throws {
         try withDirectory { directory in
-            let registry = try SessionRegistry.open(directory: directory, limits: Self.limits, now: Self.now)
-            _ = registry.admit(sealed(), now: Self.now)
-            registry.sweep(now: Self.now + 7200)
-            let restarted = try SessionRegistry.open(directory: directory, limits: Self.limits, now: Self.now + 7300)
-            #expect(restarted.admit(sealed(), now: Self.now + 7300).ended == .idle)
+            let registry = try SessionRegistry.open(directory: directory, limits: Self.limits, now: moment(Self.now))
+            _ = registry.admit(sealed(), now: moment(Self.now))
+            registry.sweep(now: moment(Self.now + 7200))
+            let restarted = try SessionRegistry.open(
+                directory: directory, limits: Self.limits, now: moment(Self.now + 7300))
+            #expect(restarted.admit(sealed(), now: moment(Self.now + 7300)).ended == .idle)
         }
+    }
+
+    @Test("a clock that is ahead for a moment ends no session for good")
+    func jump() throws {
+        try withDirectory { directory in
+            let registry = try SessionRegistry.open(directory: directory, limits: Self.limits, now: moment(Self.now))
+            let session = registry.admit(sealed(), now: moment(Self.now))
+            registry.sweep(now: Moment(epoch: Self.now + 10_000, steady: moment(Self.now + 1).steady))
+            #expect(session.ended == nil)
+            registry.sweep(now: Moment(epoch: Self.now + 50_000, steady: moment(Self.now + 2).steady))
+            #expect(session.ended == .expired)
+            #expect(registry.admit(sealed(), now: moment(Self.now + 3)).ended == nil)
+            let restarted = try SessionRegistry.open(
+                directory: directory, limits: Self.limits, now: moment(Self.now + 4))
+            #expect(restarted.admit(sealed(), now: moment(Self.now + 4)).ended == nil)
+        }
+    }
+
+    @Test("processes that share a directory hear of each other's endings and traffic")
+    func shared() throws {
+        try withDirectory { directory in
+            let registries = try (0..<2).map { _ in
+                try SessionRegistry.open(directory: directory, limits: Self.limits, now: moment(Self.now))
+            }
+            let sessions = registries.map { $0.admit(sealed(), now: moment(Self.now)) }
+            for second in stride(from: Int64(0), to: 20_000, by: 500) {
+                sessions[1].touch(steady: moment(Self.now + second).steady)
+                registries[1].sweep(now: moment(Self.now + second))
+                registries[0].sweep(now: moment(Self.now + second))
+            }
+            #expect(sessions.allSatisfy { $0.ended == nil && $0.isUsed || $0 === sessions[1] })
+            // The third comes late, and knows when the session was used.
+            let late = try SessionRegistry.open(
+                directory: directory, limits: Self.limits, now: moment(Self.now + 26_000))
+            #expect(late.admit(sealed(), now: moment(Self.now + 26_000)).ended == nil)
+            #expect(late.admit(sealed(), now: moment(Self.now + 26_000)).idleSince <= moment(Self.now + 19_500).steady)
+            registries[0].end(sessions[0], .loggedOut, now: moment(Self.now + 20_000))
+            #expect(registries[1].readOthers(now: moment(Self.now + 20_000)) == 1)
+            #expect(registries[1].readOthers(now: moment(Self.now + 20_000)) == 0)
+            #expect(sessions[1].ended == .loggedOut)
+        }
+    }
+
+    @Test("one that was evicted hears of the end of its successor")
+    func evicted() {
+        let registry = SessionRegistry(limits: Self.limits, capacity: 16)
+        let sessions = (0..<100).map { registry.admit(sealed("s\($0)"), now: moment(Self.now)) }
+        let old = sessions.first { $0.isEvicted }!
+        #expect(registry.reasonEnded(old) == nil)
+        registry.end(registry.admit(old.sealed, now: moment(Self.now)), .loggedOut, now: moment(Self.now))
+        #expect(registry.reasonEnded(old) == .loggedOut)
     }
 
     @Test("an end for another generation or by time is not remembered: route and cookie say it again")
     func notRemembered() {
         let registry = SessionRegistry(limits: Self.limits)
-        let session = registry.admit(sealed(), now: Self.now)
-        registry.end(session, .generation)
-        registry.sweep(now: Self.now + 1)
+        let session = registry.admit(sealed(), now: moment(Self.now))
+        registry.end(session, .generation, now: moment(Self.now))
+        registry.sweep(now: moment(Self.now + 1))
         #expect(registry.count == 0)
-        #expect(registry.admit(sealed(), now: Self.now + 2).ended == nil)
+        #expect(registry.admit(sealed(), now: moment(Self.now + 2)).ended == nil)
     }
 
     @Test("a revocation ends the sessions it covers and no others")
     func revocation() {
         let registry = SessionRegistry(limits: Self.limits)
-        let sessions = (0..<40).map { registry.admit(sealed("s\($0)", vmid: 1100 + $0 % 4), now: Self.now) }
-        #expect(registry.end(coveredBy: Revocations([.vmid(1101, before: Self.now + 1), .session("s4")])) == 11)
+        let sessions = (0..<40).map { registry.admit(sealed("s\($0)", vmid: 1100 + $0 % 4), now: moment(Self.now)) }
+        #expect(
+            registry.end(
+                coveredBy: Revocations([.vmid(1101, before: Self.now + 1), .session("s4")]), now: moment(Self.now))
+                == 11)
         #expect(sessions.filter { $0.ended == .revoked }.count == 11)
         #expect(sessions[4].ended == .revoked && sessions[1].ended == .revoked && sessions[0].ended == nil)
-        #expect(registry.end(coveredBy: Revocations()) == 0)
+        #expect(registry.end(coveredBy: Revocations(), now: moment(Self.now)) == 0)
     }
 
     @Test("it stays within its capacity and forgets the longest unused first")
     func capacity() {
         let registry = SessionRegistry(limits: Self.limits, capacity: 160)
-        for index in 0..<2000 { _ = registry.admit(sealed("s\(index)"), now: Self.now + Int64(index)) }
+        for index in 0..<2000 { _ = registry.admit(sealed("s\(index)"), now: moment(Self.now + Int64(index))) }
         #expect(registry.count <= 160 && registry.list().count == registry.count)
-        #expect(registry.list().allSatisfy { $0.idleSince > Self.now + 1000 })
+        #expect(registry.list().allSatisfy { $0.idleSince > moment(Self.now + 1000).steady })
         // What was forgotten is not ended.
-        #expect(registry.admit(sealed("s0"), now: Self.now + 3000).ended == nil)
+        #expect(registry.admit(sealed("s0"), now: moment(Self.now + 3000)).ended == nil)
     }
 
     @Test("changed limits hold for sessions there are")
     func changedLimits() {
         let registry = SessionRegistry(limits: Self.limits)
-        let session = registry.admit(sealed(), now: Self.now)
+        let session = registry.admit(sealed(), now: moment(Self.now))
         registry.setLimits(SessionLimits(absolute: 43_200, idle: 60))
-        registry.sweep(now: Self.now + 60)
+        registry.sweep(now: moment(Self.now + 60))
         #expect(session.ended == .idle)
     }
 
@@ -142,18 +198,18 @@ import Testing
             for task in 0..<8 {
                 group.addTask {
                     for round in 0..<500 {
-                        let session = registry.admit(sealed("s\(round % 50)"), now: Self.now)
-                        session.touch(now: Self.now + Int64(round))
-                        if round % 50 < 10 { registry.end(session, .loggedOut) }
-                        if round % 100 == task { registry.sweep(now: Self.now + 1) }
+                        let session = registry.admit(sealed("s\(round % 50)"), now: moment(Self.now))
+                        session.touch(steady: moment(Self.now + Int64(round)).steady)
+                        if round % 50 < 10 { registry.end(session, .loggedOut, now: moment(Self.now)) }
+                        if round % 100 == task { registry.sweep(now: moment(Self.now + 1)) }
                     }
                 }
             }
         }
-        registry.sweep(now: Self.now + 1)
+        registry.sweep(now: moment(Self.now + 1))
         #expect(registry.count == 40)
         for index in 0..<50 {
-            #expect((registry.admit(sealed("s\(index)"), now: Self.now).ended == .loggedOut) == (index < 10))
+            #expect((registry.admit(sealed("s\(index)"), now: moment(Self.now)).ended == .loggedOut) == (index < 10))
         }
     }
 }

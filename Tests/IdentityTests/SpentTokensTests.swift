@@ -8,13 +8,13 @@ import Testing
     static let now: Int64 = 1_800_000_000
 
     private func open(_ directory: String?, now: Int64 = now, startedAt: Int64 = now) throws -> SpentTokens {
-        try SpentTokens.open(directory: directory, now: now, startedAt: startedAt)
+        try SpentTokens.open(directory: directory, now: moment(now), startedAt: startedAt)
     }
 
     private func spend(_ tokens: SpentTokens, _ jti: String, _ session: String, issuedAt: Int64 = now)
         -> SpentTokens.Outcome
     {
-        tokens.spend(jti, sessionID: session, expires: Self.now + 90, issuedAt: issuedAt)
+        tokens.spend(jti, sessionID: session, expires: Self.now + 90, issuedAt: issuedAt, now: moment(Self.now))
     }
 
     @Test("a token is spent once, before and after a restart", arguments: [true, false])
@@ -39,7 +39,7 @@ import Testing
         try withDirectory { directory in
             let tokens = try open(directory)
             #expect(spend(tokens, "old", "s", issuedAt: Self.now - 1) == .beforeStart)
-            #expect(!tokens.isSpent("old") && tokens.predatesRecord(issuedAt: Self.now - 1))
+            #expect(!tokens.isSpent("old") && tokens.cannotTell(issuedAt: Self.now - 1, expires: Self.now + 90))
             #expect(spend(tokens, "new", "s", issuedAt: Self.now) == .first)
             let restarted = try open(directory, now: Self.now + 20, startedAt: Self.now + 20)
             #expect(spend(restarted, "between", "s", issuedAt: Self.now + 5) == .first)
@@ -56,11 +56,54 @@ import Testing
         try withDirectory { directory in
             let tokens = try open(directory)
             #expect(spend(tokens, "a", "s") == .first)
-            tokens.sweep(now: Self.now + 89)
+            tokens.sweep(now: moment(Self.now + 89))
             #expect(tokens.isSpent("a"))
-            tokens.sweep(now: Self.now + 90)
+            tokens.sweep(now: moment(Self.now + 90))
             #expect(!tokens.isSpent("a") && tokens.count == 0)
-            #expect(try open(directory, now: Self.now + 90).count == 0)
+            // A start's clock may be ahead: it keeps what it reads for ten minutes at least.
+            let restarted = try open(directory, now: Self.now + 90)
+            #expect(restarted.isSpent("a"))
+            restarted.sweep(now: moment(Self.now + 690))
+            #expect(restarted.count == 0)
+        }
+    }
+
+    @Test("a wall clock that jumps ahead forgets nothing, and what was forgotten is remembered as a moment")
+    func jump() throws {
+        try withDirectory { directory in
+            let tokens = try open(directory)
+            #expect(spend(tokens, "a", "s") == .first)
+            tokens.sweep(now: Moment(epoch: Self.now + 10_000, steady: moment(Self.now).steady + 1))
+            #expect(spend(tokens, "a", "s2") == .again(sessionID: "s"))
+            // Both clocks agree; then the wall clock is set back.
+            tokens.sweep(now: moment(Self.now + 100))
+            #expect(!tokens.isSpent("a"))
+            #expect(spend(tokens, "a", "s2") == .beforeStart)
+            #expect(tokens.cannotTell(issuedAt: Self.now, expires: Self.now + 90))
+            #expect(!tokens.cannotTell(issuedAt: Self.now, expires: Self.now + 91))
+            // The moment outlives the lines that it stands for.
+            for index in 0..<1500 {
+                _ = tokens.spend(
+                    "x\(index)", sessionID: "s", expires: Self.now + 101, issuedAt: Self.now,
+                    now: moment(Self.now + 100))
+            }
+            tokens.sweep(now: moment(Self.now + 300))
+            let restarted = try open(directory, now: Self.now + 5)
+            #expect(restarted.count == 0)
+            #expect(restarted.cannotTell(issuedAt: Self.now, expires: Self.now + 101))
+            #expect(!restarted.cannotTell(issuedAt: Self.now, expires: Self.now + 102))
+        }
+    }
+
+    @Test("a record that was begun under a clock ahead refuses nobody once the clock is right")
+    func begunAhead() throws {
+        try withDirectory { directory in
+            let ahead = try open(directory, now: Self.now + 9000, startedAt: Self.now + 9000)
+            #expect(spend(ahead, "a", "s", issuedAt: Self.now + 5) == .beforeStart)
+            ahead.sweep(now: Moment(epoch: Self.now + 5, steady: moment(Self.now).steady + 9001))
+            #expect(spend(ahead, "a", "s", issuedAt: Self.now + 5) == .first)
+            let restarted = try open(directory, now: Self.now + 20, startedAt: Self.now + 20)
+            #expect(spend(restarted, "b", "s", issuedAt: Self.now + 6) == .first)
         }
     }
 
@@ -108,7 +151,7 @@ import Testing
                 try write(mutated(good, &random), path)
                 guard let damaged = try? open(directory) else { continue }
                 _ = spend(damaged, "x", "y")
-                damaged.sweep(now: Self.now)
+                damaged.sweep(now: moment(Self.now))
             }
         }
     }
@@ -140,16 +183,19 @@ import Testing
             #expect(spend(new, "a", "s2") == .again(sessionID: "s1"))
             // Thousands that expire at once make the file worth rewriting.
             for index in 0..<1500 {
-                #expect(old.spend("x\(index)", sessionID: "s", expires: Self.now + 1, issuedAt: Self.now) == .first)
+                #expect(
+                    old.spend(
+                        "x\(index)", sessionID: "s", expires: Self.now + 1, issuedAt: Self.now, now: moment(Self.now))
+                        == .first)
             }
             let before = try contents(directory + "/spent-tokens").count
-            old.sweep(now: Self.now + 2)
+            old.sweep(now: moment(Self.now + 2))
             #expect(try contents(directory + "/spent-tokens").count < before / 100)
             #expect(spend(old, "b", "s3") == .first)
             #expect(spend(new, "b", "s4") == .again(sessionID: "s3"))
             #expect(spend(new, "c", "s5") == .first)
             #expect(spend(old, "c", "s6") == .again(sessionID: "s5"))
-            new.sweep(now: Self.now + 2)
+            new.sweep(now: moment(Self.now + 2))
             #expect(try open(directory, now: Self.now + 2).count == 3)
             #expect(try FileManager.default.contentsOfDirectory(atPath: directory) == ["spent-tokens"])
         }
@@ -168,9 +214,9 @@ import Testing
                     for index in 0..<2000 {
                         let expires = Self.now + (index % 3 == 0 ? 100 : 1000)
                         let outcome = processes[task % 4].spend(
-                            "t\(index)", sessionID: "s", expires: expires, issuedAt: Self.now)
+                            "t\(index)", sessionID: "s", expires: expires, issuedAt: Self.now, now: moment(Self.now))
                         if outcome == .first { firsts += 1 }
-                        if index % 500 == task { processes[task % 4].sweep(now: Self.now) }
+                        if index % 500 == task { processes[task % 4].sweep(now: moment(Self.now)) }
                     }
                     return firsts
                 }
@@ -193,7 +239,7 @@ import Testing
             for index in 0..<100 { #expect(spend(tokens, "b\(index)", "s") == .first) }
             #expect(spend(tokens, "a", "s2") == .again(sessionID: "s1"))
             holder.unlock()
-            tokens.sweep(now: Self.now)
+            tokens.sweep(now: moment(Self.now))
             #expect(tokens.failure == nil)
             #expect(try open(directory).count == 101)
         }
@@ -209,12 +255,12 @@ import Testing
             #expect(spend(tokens, "b", "s2") == .first)
             #expect(tokens.failure != nil)
             #expect(spend(tokens, "a", "s3") == .again(sessionID: "s1"))
-            tokens.sweep(now: Self.now)
+            tokens.sweep(now: moment(Self.now))
             #expect(tokens.failure == nil)
             #expect(try open(directory).count == 2)
             try write([], path)
             #expect(spend(tokens, "c", "s3") == .first)
-            tokens.sweep(now: Self.now)
+            tokens.sweep(now: moment(Self.now))
             #expect(tokens.failure == nil)
             #expect(spend(tokens, "d", "s3") == .first)
             #expect(try open(directory).count == 4)

@@ -64,6 +64,9 @@ func withDirectory<R>(_ body: (String) throws -> R) throws -> R {
     return try body(path)
 }
 
+/// The instant at which both clocks tell the same story.
+func moment(_ epoch: Int64) -> Moment { Moment(epoch: epoch, steady: epoch - 1_799_000_000) }
+
 func contents(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
 
 func write(_ bytes: [UInt8], _ path: String) throws {

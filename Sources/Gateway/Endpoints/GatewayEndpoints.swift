@@ -37,7 +37,7 @@ extension Exchange {
             guard head.method == .post else { throw .methodNotAllowed(allow: "POST") }
             guard let session = currentSession(bytes, fields) else { throw .unauthorized(.none) }
             try checkSite(head, bytes, fields, usesHeaderToken: false, hasSessionCookie: true)
-            worker.shared.sessions.end(session, .loggedOut)
+            worker.shared.sessions.end(session, .loggedOut, now: worker.now)
             worker.shared.broadcast(.sessionsEnded)
             return .answer(.loggedOut)
         }

@@ -4,6 +4,7 @@ import Limits
 import Observe
 import Reactor
 import Routing
+import Synchronization
 import Wire
 
 /// Launches: the signed ticket of the control plane becomes a session (section 5 of the contract).
@@ -83,9 +84,9 @@ extension Exchange {
     private func launch(
         _ token: borrowing ByteBuffer, next: borrowing ByteBuffer, cookies: LaunchCookies
     ) throws(GatewayFailure) -> LocalAnswer {
-        let now = worker.loop.epochSeconds
+        let now = worker.now
         let snapshot = worker.snapshot
-        let verified = token.withReadable { snapshot.verifier.verify($0, vmid: vmid, now: now) }
+        let verified = token.withReadable { snapshot.verifier.verify($0, vmid: vmid, now: now.epoch) }
         let claims: LaunchClaims
         switch verified {
         case .success(let good): claims = good
@@ -98,28 +99,60 @@ extension Exchange {
             throw .notYetRouted(until: claims.expires)
         }
         let sealed = SealedSession(
-            claims: claims, generation: route.generation, limits: snapshot.settings.session, now: now)
+            claims: claims, generation: route.generation, limits: snapshot.settings.session, now: now.epoch)
         if snapshot.revocations.covers(sealed) { throw refuseLaunch(.revoked) }
-        switch worker.shared.spent.spend(
-            claims.tokenID, sessionID: sealed.id, expires: claims.expires + snapshot.verifier.policy.skew,
-            issuedAt: claims.issuedAt)
-        {
+        let (outcome, made) = spend(token, claims, for: sealed, now)
+        switch outcome {
         case .first: break
         case .beforeStart: throw refuseLaunch(.beforeStart)
         case .again(let sessionID):
             // Browsers retry: the session made from this very token stands.
-            guard let session = cookies.session, session.id == sessionID else { throw refuseLaunch(.alreadyUsed) }
-            record.user = session.user
+            if let session = cookies.session, session.id == sessionID {
+                record.user = session.user
+                worker.metrics.launch(.repeated)
+                return .redirect(to: target)
+            }
+            guard let session = made, session.generation == route.generation,
+                session.check(now: now, idle: snapshot.settings.session.idle) == nil
+            else { throw refuseLaunch(.alreadyUsed) }
             worker.metrics.launch(.repeated)
-            return .redirect(to: target)
+            return launched(session, route, to: target, cookies)
         }
-        if sealed.absoluteEnd <= now { throw refuseLaunch(.expired) }
-        let session = worker.shared.sessions.admit(sealed, now: now)
+        guard let session = made else { throw refuseLaunch(.expired) }
         if session.ended != nil { throw refuseLaunch(.revoked) }
-        session.touch(now: now)
+        session.touch(steady: now.steady)
+        worker.metrics.launch(.ok)
+        return launched(session, route, to: target, cookies)
+    }
+
+    /// Spends the token and makes the session, or finds the one that the first click on the link made.
+    private func spend(
+        _ token: borrowing ByteBuffer, _ claims: LaunchClaims, for sealed: SealedSession, _ now: Moment
+    ) -> (SpentTokens.Outcome, Session?) {
+        let link = token.withReadable { Digest.sha256($0) }
+        let (shared, address, nowMs) = (worker.shared, client.address, worker.nowMs)
+        let expires = claims.expires + worker.snapshot.verifier.policy.skew
+        // In one go, so that the second click never finds the token spent and no session.
+        return shared.launches.withLock { launches in
+            let outcome = shared.spent.spend(
+                claims.tokenID, sessionID: sealed.id, expires: expires, issuedAt: claims.issuedAt, now: now)
+            switch outcome {
+            case .first where sealed.absoluteEnd > now.epoch:
+                let session = shared.sessions.admit(sealed, now: now)
+                launches.note(link, session, from: address, nowMs: nowMs)
+                return (outcome, session)
+            case .again: return (outcome, launches.unused(link, from: address, nowMs: nowMs))
+            case .first, .beforeStart: return (outcome, nil)
+            }
+        }
+    }
+
+    /// The answer that carries the session's cookie.
+    private func launched(
+        _ session: Session, _ route: IDERoute, to target: [UInt8], _ cookies: LaunchCookies
+    ) -> LocalAnswer {
         client.connection.forgetSession()
         record.user = session.user
-        worker.metrics.launch(.ok)
         let mark = Self.generationMark(route)
         return .launched(
             session, to: target, generationMark: mark, clearsSiteData: cookies.generation != mark)

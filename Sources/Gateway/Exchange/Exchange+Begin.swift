@@ -58,7 +58,7 @@ extension Exchange {
             try connection.forwarded.withReadable { forwarded throws(GatewayFailure) in
                 try rewriteRequest(head, bytes, fields, forwarded: forwarded, id: record.id, into: &outgoing)
             }
-            identity.session.touch(now: loop.epochSeconds)
+            identity.session.touch(steady: worker.steadySeconds)
             return .forward
         } catch {
             return .fail(error)

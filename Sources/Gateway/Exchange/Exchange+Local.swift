@@ -183,7 +183,8 @@ extension Exchange {
     }
 
     private func appendClearedCookieIfSent(_ why: LoginReason, to head: inout ByteBuffer) {
-        if case .none = why { return }
+        // One that is over by a clock is not cleared: the clock may be wrong, and browsers drop it themselves.
+        guard case .revoked = why else { return }
         appendClearedCookie(to: &head)
     }
 
@@ -199,7 +200,9 @@ extension Exchange {
         page.append(",\"expires\":")
         page.append(decimal: UInt64(max(0, session.absoluteEnd)))
         page.append(",\"idle_expires\":")
-        page.append(decimal: UInt64(max(0, min(session.absoluteEnd, session.idleSince + idle))))
+        let now = worker.now
+        let idleEnd = now.epoch + idle - (now.steady - session.idleSince)
+        page.append(decimal: UInt64(max(0, min(session.absoluteEnd, idleEnd))))
         page.append("}\n")
     }
 

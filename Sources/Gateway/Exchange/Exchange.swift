@@ -260,7 +260,7 @@ final class Exchange {
         guard let session, phase != .idle else { return }
         leaveExchangePlaceIfLong()
         // The registry does not sweep sessions of header tokens.
-        if session.check(now: loop.epochSeconds, idle: .max) != nil { endIfStale() }
+        if session.check(now: worker.now, idle: .max) != nil { endIfStale() }
     }
 
     /// Why session or route no longer allow the exchange. `snapshot` is one by which it was not judged yet; without, only
@@ -268,7 +268,8 @@ final class Exchange {
     private func whyStale(by snapshot: GatewaySnapshot?) -> TunnelEnd? {
         if let session {
             if let snapshot, snapshot.revocations.covers(session.sealed) { session.end(.revoked) }
-            if let end = session.check(now: loop.epochSeconds, idle: .max) { return .session(end) }
+            let end = worker.shared.sessions.reasonEnded(session) ?? session.check(now: worker.now, idle: .max)
+            if let end { return .session(end) }
         }
         guard let snapshot else { return nil }
         if let route, snapshot.routes.route(for: route.vmid) != route { return .routeChanged }

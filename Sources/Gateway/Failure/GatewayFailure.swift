@@ -150,19 +150,22 @@ extension GatewayFailure {
 enum LoginReason: Sendable {
     case none, expired, revoked
 
-    init(_ end: SessionEnd) {
-        switch end {
-        case .expired, .idle: self = .expired
-        case .revoked, .generation: self = .revoked
-        case .loggedOut: self = .none
-        }
-    }
-
     var word: StaticString {
         switch self {
         case .none: "none"
         case .expired: "expired"
         case .revoked: "revoked"
+        }
+    }
+}
+
+extension LoginReason {
+    /// What a person is told of a session that ended.
+    init(_ end: SessionEnd) {
+        switch end {
+        case .expired, .idle: self = .expired
+        case .revoked, .generation: self = .revoked
+        case .loggedOut: self = .none
         }
     }
 }

@@ -62,53 +62,57 @@ extension Exchange {
     }
 
     private func sessionOfCookie(_ cookie: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
-        let now = worker.loop.epochSeconds
+        let now = worker.now
         let connection = client.connection
-        if let session = connection.remembered(cookie, vmid) { return try live(session, now) }
+        if let session = connection.remembered(cookie, vmid) {
+            if end(of: session, now) == nil && !session.isEvicted { return session }
+            // The registry may have another by now: after an eviction, or when the other process kept it in use.
+        }
         var host = ByteBuffer(capacity: 64)
         appendSessionHost(to: &host)
-        let opened = host.withReadable { worker.shared.keyRing.open(cookie, host: $0, now: now) }
+        let opened = host.withReadable { worker.shared.keyRing.open(cookie, host: $0) }
         guard let sealed = opened, sealed.vmid == vmid else { throw .unauthorized(.none) }
-        let session = try live(worker.shared.sessions.admit(sealed, now: now), now)
+        let session = worker.shared.sessions.admit(sealed, now: now)
+        if let end = end(of: session, now) { throw .unauthorized(LoginReason(end)) }
+        session.markUsed()
         connection.remember(session, cookie)
         return session
     }
 
-    /// Passes a session on if neither the clock nor a revocation ended it.
-    private func live(_ session: Session, _ now: Int64) throws(GatewayFailure) -> Session {
+    /// Why a session is over, by a clock or a revocation; nil while it lives.
+    private func end(of session: Session, _ now: Moment) -> SessionEnd? {
         let snapshot = worker.snapshot
         // Ending one for good goes to the disk, so it is done once.
         if !snapshot.revocations.isEmpty, session.ended == nil,
             snapshot.revocations.covers(
                 sessionID: session.id, user: session.user, vmid: session.vmid, issuedAt: session.issuedAt)
         {
-            worker.shared.sessions.end(session, .revoked)
+            worker.shared.sessions.end(session, .revoked, now: now)
         }
-        if let end = session.check(now: now, idle: snapshot.settings.session.idle) {
-            throw .unauthorized(LoginReason(end))
-        }
-        return session
+        return session.check(now: now, idle: worker.settings.session.idle)
     }
 
     /// A token in a header authorises this request alone; what it opens is bound like a session.
     private func sessionOfToken(_ token: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
-        let now = worker.loop.epochSeconds
+        let now = worker.now
         let snapshot = worker.snapshot
         let claims: LaunchClaims
-        switch snapshot.verifier.verify(token, vmid: vmid, now: now) {
+        switch snapshot.verifier.verify(token, vmid: vmid, now: now.epoch) {
         case .success(let verified): claims = verified
         case .failure(let refusal):
             if refusal.isBadSignature { client.penalise(.badSignature) }
             throw .unauthorized(refusal == .expired ? .expired : .none)
         }
         let spent = worker.shared.spent
-        if spent.isSpent(claims.tokenID) || spent.predatesRecord(issuedAt: claims.issuedAt) {
+        let expires = claims.expires + snapshot.verifier.policy.skew
+        if spent.isSpent(claims.tokenID) || spent.cannotTell(issuedAt: claims.issuedAt, expires: expires) {
             throw .unauthorized(.none)
         }
         let routed = snapshot.routes.route(for: vmid)?.generation
         if let generation = claims.generation, let routed, generation != routed { throw .unauthorized(.revoked) }
         let sealed = SealedSession(
-            claims: claims, generation: routed ?? claims.generation ?? "", limits: snapshot.settings.session, now: now)
+            claims: claims, generation: routed ?? claims.generation ?? "", limits: snapshot.settings.session,
+            now: now.epoch)
         if snapshot.revocations.covers(
             sessionID: sealed.id, user: sealed.user, vmid: sealed.vmid, issuedAt: sealed.issuedAt)
         {

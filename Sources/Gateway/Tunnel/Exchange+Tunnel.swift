@@ -134,7 +134,7 @@ extension Exchange {
 
     private func noteTunnelActivity() {
         tunnel.activeMs = worker.nowMs
-        session?.touch(now: loop.epochSeconds)
+        session?.touch(steady: worker.steadySeconds)
     }
 
     // MARK: Ends of ours
@@ -168,10 +168,10 @@ extension Exchange {
     /// Looks whether the session still allows the tunnel, and when to look again.
     func checkTunnel() {
         guard phase == .tunnel, let session else { return }
-        let now = loop.epochSeconds
+        let now = worker.now
         let idle = worker.settings.session.idle
         if let ended = session.check(now: now, idle: idle) { return closeTunnel(.session(ended)) }
-        var waitMs = Int64(max(1, min(session.absoluteEnd - now, session.idleSince + idle - now))) * 1000
+        var waitMs = Int64(max(1, min(session.absoluteEnd - now.epoch, session.idleSince + idle - now.steady))) * 1000
         let tunnelIdleMs = worker.limits.tunnelIdle.websocketMs
         if tunnelIdleMs > 0 {
             let silentMs = Int64(worker.nowMs &- tunnel.activeMs)

@@ -27,6 +27,8 @@ public final class GatewayShared: Sendable {
     private let memory = Atomic<UInt8>(0)
     /// Counts by vmid.
     let containers = ContainerLedger()
+    /// Launches whose answer may have been lost.
+    let launches = Mutex(RecentLaunches())
     /// Browsers sent to the login page of late.
     let redirects = RedirectLedger()
     private let mailboxes = Mutex<[Mailbox<WorkerMessage>]>([])

@@ -1,4 +1,5 @@
 import Compression
+import Identity
 import Limits
 import Observe
 public import Reactor
@@ -88,6 +89,12 @@ public final class Worker {
     }
 
     var nowMs: UInt64 { loop.nowMs }
+
+    /// This turn's instant, for what lasts longer than a connection.
+    var now: Moment { Moment(epoch: loop.epochSeconds, steady: steadySeconds) }
+
+    /// Seconds that never jump.
+    var steadySeconds: Int64 { Int64(loop.nowMs / 1000) }
 
     /// What one read may bring at most: four times `limits.buffer` while the reader keeps up, so that bulk goes out in
     /// few calls. A stream whose reader lags asks for little again, and is not read while bytes wait (`isBlocked`).

@@ -359,6 +359,18 @@ def pours_without_end(connection: Connection):
         pass
 
 
+def streams_events(connection: Connection):
+    """Answers with events for as long as it can."""
+    connection.read()
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    try:
+        while True:
+            connection.send(b"9\r\ndata: x\n\n\r\n")
+            time.sleep(0.1)
+    except OSError:
+        pass
+
+
 def resets_after_the_request(connection: Connection):
     connection.read()
     connection.reset()

@@ -202,15 +202,3 @@ extension IPAddress {
     fileprivate static let anyIPv4 = IPAddress(ipv4: 0)
     fileprivate static let anyIPv6 = IPAddress(high: 0, low: 0)
 }
-
-extension EdgeConfig {
-    /// The keys that differ from `other` and only a restart can change; a reload names them.
-    public func keysNeedingRestart(from other: EdgeConfig) -> [String] {
-        var keys: [String] = []
-        if domain != other.domain { keys.append("domain") }
-        if statePath != other.statePath { keys.append("state") }
-        if threads != other.threads { keys.append("threads") }
-        if listen != other.listen { keys.append("listen") }
-        return keys
-    }
-}

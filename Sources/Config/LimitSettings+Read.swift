@@ -64,7 +64,7 @@ extension LimitSettings {
         section.milliseconds("idle", &upstream.idleMs, 0...Section.longestMs)
         section.integer("per_vmid", &upstream.perVMID, 1...65_536)
         section.integer("queue", &upstream.queue, 0...1_000_000)
-        section.integer("tunnels_per_vmid", &upstream.tunnelsPerVMID, 1...1_000_000)
+        section.integer("streams_per_vmid", &upstream.streamsPerVMID, 1...1_000_000)
         section.finish()
 
         section = limits.section("tunnel_idle")

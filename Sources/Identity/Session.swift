@@ -99,6 +99,8 @@ struct SessionFingerprint: Sendable, Hashable {
 public final class Session: Sendable {
     /// What its cookie holds.
     public let sealed: SealedSession
+    /// The header token that it was made from, if it is one of a single request.
+    public let tokenID: String?
     let fingerprint: SessionFingerprint
     private let lastActivity: Atomic<Int64>
     private let end: Atomic<UInt8>
@@ -107,17 +109,21 @@ public final class Session: Sendable {
     /// The last activity that other processes were told of.
     private let shared = Atomic<Int64>(.min / 2)
 
-    init(_ sealed: SealedSession, _ fingerprint: SessionFingerprint, idleSince: Int64, ended: SessionEnd? = nil) {
+    init(
+        _ sealed: SealedSession, _ fingerprint: SessionFingerprint, tokenID: String? = nil, idleSince: Int64,
+        ended: SessionEnd? = nil
+    ) {
         self.sealed = sealed
         self.fingerprint = fingerprint
+        self.tokenID = tokenID
         lastActivity = Atomic(idleSince)
         end = Atomic(ended?.rawValue ?? 0)
     }
 
     /// A session for one request of a program with a header token: no registry knows it, so it is bound by its end and
     /// the revocations alone.
-    public static func transient(_ sealed: SealedSession, now: Moment) -> Session {
-        Session(sealed, .none, idleSince: now.steady)
+    public static func transient(_ sealed: SealedSession, tokenID: String? = nil, now: Moment) -> Session {
+        Session(sealed, .none, tokenID: tokenID, idleSince: now.steady)
     }
 
     /// The session's id, `sid`.

@@ -70,13 +70,13 @@ public struct LimitSettings: Sendable, Equatable {
         /// Interim (1xx) answers to one request.
         public var interim = 16
         /// How long an unused connection is kept.
-        public var idleMs = 60_000
+        public var idleMs = 15_000
         /// Plain exchanges with one container at once.
         public var perVMID = 64
         /// How many more may wait for one of these.
         public var queue = 256
         /// Tunnels to one container at once.
-        public var tunnelsPerVMID = 4096
+        public var streamsPerVMID = 4096
     }
 
     /// How long a tunnel may be silent; 0 for ever.

@@ -65,7 +65,7 @@ extension MinecraftWorker {
     /// Starts the health checks that are due.
     func checkHealth() {
         // Taken out first: a connect may fail at once, and end its check.
-        let due = health?.due(snapshot, nowMs: nowMs) ?? []
+        let due = health?.due(inForce, nowMs: nowMs) ?? []
         for (route, backend) in due {
             let host = route.route.host.hasPrefix("*") ? backend.endpoint.address.description : route.route.host
             StatusProbe(.health(route), backend, route.route.proxyProtocol, worker: self).start(
@@ -75,9 +75,9 @@ extension MinecraftWorker {
 
     /// A health check ended.
     func healthChecked(_ backend: Backend, _ route: RouteState, json: [UInt8]?) {
-        if let json { route.shared.status.withLock { $0.note(json, nowMs: nowMs) } }
+        if let json { route.status.withLock { $0.note(json, nowMs: nowMs) } }
         let verdict = health?.ended(backend, isGood: json != nil, settings.health, nowMs: nowMs)
-        if let verdict { backendChanged(backend, up: verdict) }
+        if let verdict, snapshot.has(backend) { backendChanged(backend, up: verdict) }
     }
 
     func backendChanged(_ backend: Backend, up: Bool) {

@@ -28,6 +28,13 @@ public final class MinecraftSnapshot: Sendable {
         }
         return found.flatMap { byHost[$0.host] }
     }
+
+    /// Whether the backend is still one of its route's. Asked before anything is sent to it: by then its address may be
+    /// another's.
+    func has(_ backend: Backend) -> Bool { byHost[backend.route]?.has(backend) ?? false }
+
+    /// The same route in this version, if it is there.
+    func route(like other: RouteState) -> RouteState? { byHost[other.route.host] }
 }
 
 /// Everything that the Minecraft side of all loops shares. Locked or atomic inside; nothing here is touched per byte.
@@ -45,7 +52,9 @@ public final class MinecraftShared: Sendable {
 
     private struct Kept: Sendable {
         var backends: [BackendKey: Backend] = [:]
-        var routes: [String: RouteShared] = [:]
+        var routes: [String: RouteState] = [:]
+        /// The version that was made last.
+        var latest: MinecraftSnapshot?
     }
 
     private struct BackendKey: Hashable, Sendable {
@@ -68,20 +77,27 @@ public final class MinecraftShared: Sendable {
         kept.withLock { kept in
             var next = Kept()
             let routes = table.minecraft.map { route in
-                let shared = kept.routes[route.host] ?? RouteShared()
-                next.routes[route.host] = shared
+                let former = kept.routes[route.host]
                 let backends = route.backends.map { place in
                     let key = BackendKey(route: route.host, endpoint: place.endpoint)
                     let backend = kept.backends[key] ?? Backend(route: route.host, endpoint: place.endpoint)
                     next.backends[key] = backend
                     return backend
                 }
-                return RouteState(route, backends: backends, shared: shared)
+                let state = RouteState(
+                    route, backends: backends, shared: former?.shared ?? RouteShared(), former: former)
+                next.routes[route.host] = state
+                return state
             }
+            let snapshot = MinecraftSnapshot(settings: settings, table: table, routes: routes)
+            next.latest = snapshot
             kept = next
-            return MinecraftSnapshot(settings: settings, table: table, routes: routes)
+            return snapshot
         }
     }
+
+    /// The version in force, which a loop may not have adopted yet.
+    var latest: MinecraftSnapshot? { kept.withLock { $0.latest } }
 
     /// Every backend and whether it is in rotation, for `Metrics.setBackends`.
     public var backends: [Metrics.Backend] {

@@ -66,6 +66,8 @@ public final class MinecraftWorker: LoopGuest {
 
     var nowMs: UInt64 { loop.nowMs }
     var settings: MinecraftSettings { snapshot.settings }
+    /// What a backend is dialled by: the version in force, also when the message that brings it is still on its way.
+    var inForce: MinecraftSnapshot { shared.latest ?? snapshot }
 
     // MARK: Players
 
@@ -91,9 +93,12 @@ public final class MinecraftWorker: LoopGuest {
 
     /// Asks a backend of the route for its status in this protocol.
     func fetchStatus(_ route: RouteState, _ version: Int32, host: String, attempt: Int = 0) {
-        guard let backend = route.chooseForStatus() else { return statusEnded(route, version, nil) }
+        // Once a backend has left, answers are collected anew; whoever waits looks again.
+        guard let current = inForce.route(like: route), current.status === route.status,
+            let backend = current.chooseForStatus()
+        else { return statusEnded(route, version, nil) }
         let probe = StatusProbe(
-            .fetch(route, version, host: host, attempt: attempt), backend, route.route.proxyProtocol, worker: self)
+            .fetch(route, version, host: host, attempt: attempt), backend, current.route.proxyProtocol, worker: self)
         probe.start(version: version, host: host, timeoutMs: settings.health.timeoutMs)
     }
 
@@ -101,6 +106,8 @@ public final class MinecraftWorker: LoopGuest {
 
     func probeEnded(_ probe: StatusProbe, json: [UInt8]?) {
         probes[ObjectIdentifier(probe)] = nil
+        // The address of a backend that left its route may be another's, and so is the answer.
+        let json = inForce.has(probe.backend) ? json : nil
         switch probe.purpose {
         case .health(let route): healthChecked(probe.backend, route, json: json)
         case .fetch(let route, let version, let host, let attempt):
@@ -112,7 +119,7 @@ public final class MinecraftWorker: LoopGuest {
     }
 
     private func statusEnded(_ route: RouteState, _ version: Int32, _ json: [UInt8]?) {
-        let loops = route.shared.status.withLock { $0.finished(version, json: json, nowMs: nowMs) }
+        let loops = route.status.withLock { $0.finished(version, json: json, nowMs: nowMs) }
         for other in loops where other != index {
             shared.post(.statusReady(route: route.route.host, ok: json != nil), to: other)
         }

@@ -27,7 +27,7 @@ extension PlayerConnection {
     /// A status request has come: whose, and who answers?
     func placeStatus() {
         guard takeStatusToken() else { return }
-        guard let found = worker.snapshot.route(for: host) else {
+        guard let found = worker.inForce.route(for: host) else {
             worker.penalise(peer.address, .unknownHost)
             return refuseStatus(worker.settings.messages.unknownHost, .unknownHost, .notFound)
         }
@@ -36,13 +36,26 @@ extension PlayerConnection {
         answerStatus()
     }
 
+    /// The route as it is now: a reload may have changed it while the client waited.
+    private func takeCurrentRoute() -> RouteState? {
+        guard let found = worker.inForce.route(for: host) else {
+            handshake == nil
+                ? sayLegacy(worker.settings.messages.unknownHost, .unknownHost, .notFound)
+                : refuseStatus(worker.settings.messages.unknownHost, .unknownHost, .notFound)
+            return nil
+        }
+        route = found
+        return found
+    }
+
     private func answerStatus() {
-        guard let route, let version = handshake?.protocolVersion else { return close() }
+        guard let version = handshake?.protocolVersion else { return close() }
+        guard let route = takeCurrentRoute() else { return }
         if route.absence == .draining {
             return refuseStatus(worker.settings.messages.draining, .draining, .drain)
         }
         let timeoutMs = UInt64(max(1, worker.settings.health.timeoutMs))
-        let decision = route.shared.status.withLock {
+        let decision = route.status.withLock {
             $0.look(
                 version, loop: worker.index, canDial: route.absence == nil, timeoutMs: timeoutMs, nowMs: worker.nowMs)
         }
@@ -66,14 +79,16 @@ extension PlayerConnection {
     /// The fetch that this client waited for is over.
     func statusReady(_ ok: Bool) {
         guard phase == .waiting else { return }
-        if ok { handshake == nil ? serveLegacyNow() : answerStatus() } else { serveFallback() }
+        // A backend that left the route while it was asked says nothing about those that are in it now.
+        let hasOthers = worker.inForce.route(for: host)?.status !== route?.status
+        if ok || hasOthers { handshake == nil ? serveLegacyNow() : answerStatus() } else { serveFallback() }
     }
 
     /// Nobody answers, or not in time.
     func serveFallback() {
-        guard let route else { return close() }
         if handshake == nil { return serveLegacyNow() }
-        serve(route.shared.status.withLock { $0.fallback })
+        guard let route = takeCurrentRoute() else { return }
+        serve(route.status.withLock { $0.fallback })
     }
 
     private func serve(_ decision: StatusCache.Decision) {
@@ -125,7 +140,7 @@ extension PlayerConnection {
             worker.metrics.refused(.minecraft, .minecraftStatus)
             return sayLegacy(messages.limited.waiting(waitSeconds(waitMs)), .limited, .minecraftStatus)
         }
-        guard let found = worker.snapshot.route(for: host) else {
+        guard let found = worker.inForce.route(for: host) else {
             if ping.hostRange != nil { worker.penalise(peer.address, .unknownHost) }
             return sayLegacy(messages.unknownHost, .unknownHost, .notFound)
         }
@@ -137,7 +152,7 @@ extension PlayerConnection {
         }
         let version = HealthMonitor.protocolVersion
         let timeoutMs = UInt64(max(1, worker.settings.health.timeoutMs))
-        let decision: StatusCache.Decision = found.shared.status.withLock {
+        let decision: StatusCache.Decision = found.status.withLock {
             if let last = $0.last { return .other(last) }
             return $0.look(version, loop: worker.index, canDial: true, timeoutMs: timeoutMs, nowMs: worker.nowMs)
         }
@@ -152,9 +167,10 @@ extension PlayerConnection {
     }
 
     private func serveLegacyNow() {
-        guard let route, let ping = legacyPing else { return close() }
+        guard let ping = legacyPing else { return close() }
+        guard let route = takeCurrentRoute() else { return }
         let text = route.route.offlineMotd ?? worker.settings.messages.offline
-        guard route.absence == nil, let answer = route.shared.status.withLock({ $0.last }),
+        guard route.absence == nil, let answer = route.status.withLock({ $0.last }),
             let status = MinecraftStatus(answer.json.span)
         else { return sayLegacy(text, .offline, .unreachable) }
         record.finish(.ok, nil)

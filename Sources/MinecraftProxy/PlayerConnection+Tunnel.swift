@@ -8,6 +8,8 @@ import Wire
 /// A player's way to a backend as far as it has gone.
 struct PlayerTunnel {
     var link: BackendLink?
+    /// The version by which the route was taken.
+    var snapshot: MinecraftSnapshot?
     /// Places in the route that were tried.
     var tried: Set<Int> = []
     /// Whether the player counts against the route's cap.
@@ -66,21 +68,41 @@ extension PlayerConnection {
             worker.metrics.refused(.minecraft, .minecraftLogin)
             return refuseLogin(messages.limited.waiting(waitSeconds(waitMs)), .limited, .minecraftLogin)
         }
-        guard let found = worker.snapshot.route(for: host) else {
-            worker.penalise(peer.address, .unknownHost)
-            return refuseLogin(messages.unknownHost, .unknownHost, .notFound)
-        }
-        route = found
-        if worker.isDraining || found.absence == .draining {
-            return refuseLogin(messages.draining, .draining, .drain)
-        }
-        if found.absence == .offline { return refuseOffline() }
-        guard found.shared.enter(atMost: found.route.maximumPlayers) else {
-            return refuseLogin(messages.full, .full, .limited)
-        }
-        tunnel.holdsPlace = true
+        if worker.inForce.route(for: host) == nil { worker.penalise(peer.address, .unknownHost) }
+        guard enterRoute() else { return }
         phase = .dialing
         dial()
+    }
+
+    /// Takes a place in the route as it is now. False when the player was refused.
+    private func enterRoute() -> Bool {
+        let messages = worker.settings.messages
+        let snapshot = worker.inForce
+        let found = snapshot.route(for: host)
+        if found?.shared !== route?.shared { leaveRoute() }
+        route = found
+        tunnel.snapshot = snapshot
+        tunnel.tried = []
+        guard let found else {
+            refuseLogin(messages.unknownHost, .unknownHost, .notFound)
+            return false
+        }
+        if worker.isDraining || found.absence == .draining {
+            leaveRoute()
+            refuseLogin(messages.draining, .draining, .drain)
+            return false
+        }
+        if found.absence == .offline {
+            leaveRoute()
+            refuseOffline()
+            return false
+        }
+        guard tunnel.holdsPlace || found.shared.enter(atMost: found.route.maximumPlayers) else {
+            refuseLogin(messages.full, .full, .limited)
+            return false
+        }
+        tunnel.holdsPlace = true
+        return true
     }
 
     private func refuseOffline() {
@@ -93,6 +115,8 @@ extension PlayerConnection {
     enum DialResult { case failed, timeout }
 
     private func dial() {
+        // A reload while another backend was tried may have changed the route.
+        if tunnel.snapshot !== worker.inForce, !enterRoute() { return }
         let slowStartMs = worker.settings.health.slowStartMs
         while let route {
             guard
@@ -132,10 +156,22 @@ extension PlayerConnection {
         case .dialing:
             guard !events.isDisjoint(with: [.writable, .error, .hangup]) else { return }
             guard link.stream.isConnected else { return dialEnded(.failed) }
+            guard isStillWanted(link.backend) else { return dialEnded(.failed) }
             openTunnel(link)
         case .tunnel: pumpTunnel()
         default: break
         }
+    }
+
+    /// Whether the backend is still one of the route's. If it left while the connect was on its way, its address may be
+    /// another route's by now.
+    private func isStillWanted(_ backend: Backend) -> Bool {
+        let snapshot = worker.inForce
+        if tunnel.snapshot === snapshot { return true }
+        guard let found = snapshot.route(for: host), found.has(backend) else { return false }
+        route = found
+        tunnel.snapshot = snapshot
+        return true
     }
 
     /// The backend gets what the client sent so far, to the byte, and from here on both get whatever comes.
@@ -149,6 +185,7 @@ extension PlayerConnection {
         inbound = ByteBuffer()
         phase = .tunnel
         tunnel.tried = []
+        tunnel.snapshot = nil
         logTunnelOpen()
         if preface.withReadable({ link.stream.send($0, worker.blocks) }) == .failed {
             tunnel.endReason = "backend_broken"

@@ -3,18 +3,28 @@ import Synchronization
 import Wire
 
 /// One route and what all loops know of it: its backends, who is next, its status answers, its players. The route is of
-/// one snapshot; the rest is carried to the next.
+/// one snapshot; the rest is carried to the next, the answers as long as no backend leaves the route.
 final class RouteState: Sendable {
     let route: MinecraftRoute
     /// In the order of the route.
     let backends: [Backend]
     let shared: RouteShared
+    /// What its backends answered to status requests.
+    let status: StatusAnswers
 
-    init(_ route: MinecraftRoute, backends: [Backend], shared: RouteShared) {
+    init(_ route: MinecraftRoute, backends: [Backend], shared: RouteShared, former: RouteState?) {
         self.route = route
         self.backends = backends
         self.shared = shared
+        // The address of a backend that left may be another route's now, so its answers are dropped, also those that are
+        // still on their way.
+        let keepsAll = former?.backends.allSatisfy { old in backends.contains { $0 === old } } ?? false
+        let kept = keepsAll ? former?.status : nil
+        status = kept ?? StatusAnswers()
     }
+
+    /// Whether the backend is one of the route's.
+    func has(_ backend: Backend) -> Bool { backends.contains { $0 === backend } }
 
     /// Why no player can be sent anywhere, if so.
     enum Absence { case offline, draining }
@@ -57,10 +67,18 @@ final class RouteState: Sendable {
     }
 }
 
+/// The status answers of a route, under their lock.
+final class StatusAnswers: Sendable {
+    private let cache = Mutex(StatusCache())
+
+    func withLock<Result>(_ body: (inout StatusCache) -> Result) -> Result {
+        cache.withLock { body(&$0) }
+    }
+}
+
 /// What a route keeps through reloads.
 final class RouteShared: Sendable {
     let selection = Mutex(ServerSelection())
-    let status = Mutex(StatusCache())
     let players = Atomic<Int>(0)
     let statusTurn = Atomic<UInt64>(0)
 

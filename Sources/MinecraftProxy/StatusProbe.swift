@@ -61,7 +61,7 @@ final class StatusProbe: EventSource {
     override func expired() { finish(nil) }
 
     private func connected() -> Bool {
-        guard let made = stream?.isConnected, made else { return false }
+        guard let made = stream?.isConnected, made, worker.inForce.has(backend) else { return false }
         isConnected = true
         var preface = ByteBuffer(capacity: 512)
         if let local = stream?.localEndpoint {

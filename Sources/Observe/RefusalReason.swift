@@ -8,7 +8,7 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case tlsHandshake, tlsKeyUpdates
     case http2Streams, http2Abuse, http2Window, http2Queued, http2PerTurn
     case upstreamConnect, upstreamResponse, upstreamHead, upstreamFields, upstreamInterim, upstreamIdle
-    case upstreamPerVmid, upstreamQueue, upstreamTunnelsPerVmid
+    case upstreamPerVmid, upstreamQueue, upstreamStreamsPerVmid
     case tunnelIdleWebsocket, tunnelIdleMinecraft
     case buffer, memory, connections, sourceTracked
     case httpsConnections, httpsConnects, httpsUnauthenticated
@@ -46,7 +46,7 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
         case .upstreamIdle: "upstream.idle"
         case .upstreamPerVmid: "upstream.per_vmid"
         case .upstreamQueue: "upstream.queue"
-        case .upstreamTunnelsPerVmid: "upstream.tunnels_per_vmid"
+        case .upstreamStreamsPerVmid: "upstream.streams_per_vmid"
         case .tunnelIdleWebsocket: "tunnel_idle.websocket"
         case .tunnelIdleMinecraft: "tunnel_idle.minecraft"
         case .buffer: "buffer"

@@ -1,4 +1,4 @@
-import Wire
+public import Wire
 
 /// One immutable, validated version of the routes, so that a loop that holds one is never changed under its hands. Any
 /// thread may read it. A class, because a look-up then costs no copy of five arrays' references.
@@ -16,6 +16,8 @@ public final class RouteTable: Sendable {
 
     /// The vmids of `ide` alone: a look-up touches a few cache lines of these before one route.
     private let vmids: [UInt32]
+    /// Places in `ide` in the order of their endpoints, to find who has an address.
+    private let byEndpoint: [UInt32]
     private let minecraftIndex: [String: Int]
 
     /// A table without routes.
@@ -23,9 +25,12 @@ public final class RouteTable: Sendable {
 
     /// Sorts the routes and marks those in conflict. Of several routes for one vmid or host the first counts.
     public init(ide: [IDERoute], minecraft: [MinecraftRoute], revoked: [RevocationRule], generation: UInt64) {
-        let (routes, conflicts) = Self.markingConflicts(in: Self.sorted(ide))
+        var routes = Self.sorted(ide)
+        let byEndpoint = Self.orderByEndpoint(routes)
+        Self.markConflicts(in: &routes, byEndpoint)
         self.ide = routes
-        self.conflicts = conflicts
+        self.byEndpoint = byEndpoint
+        self.conflicts = routes.count { $0.isConflicted }
         self.vmids = routes.map(\.vmid)
         self.minecraft = minecraft
         self.minecraftIndex = Dictionary(
@@ -47,6 +52,23 @@ public final class RouteTable: Sendable {
         }
         guard low < vmids.count, vmids[low] == vmid else { return nil }
         return ide[low]
+    }
+
+    /// Whether an IDE other than `vmid`'s is at this address, on whatever port: what is sent there may reach it.
+    public func isTaken(_ address: IPAddress, byOtherThan vmid: UInt32) -> Bool {
+        var low = 0
+        var high = byEndpoint.count
+        while low < high {
+            let middle = (low &+ high) >> 1
+            let found = ide[Int(byEndpoint[middle])].endpoint.address
+            if found.isBefore(address) { low = middle &+ 1 } else { high = middle }
+        }
+        // Each vmid is there once, so that the second is another's.
+        for place in byEndpoint[low...].prefix(2) {
+            let route = ide[Int(place)]
+            if route.endpoint.address == address && route.vmid != vmid { return true }
+        }
+        return false
     }
 
     /// The route for a host a player typed, already lower-case and without a trailing dot: the exact host, then the
@@ -78,16 +100,31 @@ extension RouteTable {
         return kept.map { routes[$0] }
     }
 
-    private static func markingConflicts(in routes: [IDERoute]) -> (routes: [IDERoute], conflicts: Int) {
-        var routes = routes
-        var first: [Endpoint: Int] = [:]
-        first.reserveCapacity(routes.count)
-        for index in routes.indices {
-            if let other = first.updateValue(index, forKey: routes[index].endpoint) {
-                routes[index].isConflicted = true
-                routes[other].isConflicted = true
+    private static func orderByEndpoint(_ routes: [IDERoute]) -> [UInt32] {
+        var keys: [(endpoint: Endpoint, place: UInt32)] = []
+        keys.reserveCapacity(routes.count)
+        for (place, route) in routes.enumerated() { keys.append((route.endpoint, UInt32(place))) }
+        keys.sort { one, other in
+            if one.endpoint.address != other.endpoint.address {
+                return one.endpoint.address.isBefore(other.endpoint.address)
             }
+            return one.endpoint.port < other.endpoint.port
         }
-        return (routes, routes.count { $0.isConflicted })
+        return keys.map(\.place)
+    }
+
+    private static func markConflicts(in routes: inout [IDERoute], _ byEndpoint: [UInt32]) {
+        for (one, other) in zip(byEndpoint, byEndpoint.dropFirst())
+        where routes[Int(one)].endpoint == routes[Int(other)].endpoint {
+            routes[Int(one)].isConflicted = true
+            routes[Int(other)].isConflicted = true
+        }
+    }
+}
+
+extension IPAddress {
+    /// Any order will do, as long as equal addresses are neighbours in it.
+    fileprivate func isBefore(_ other: IPAddress) -> Bool {
+        high == other.high ? low < other.low : high < other.high
     }
 }

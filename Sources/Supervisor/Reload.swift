@@ -38,12 +38,19 @@ struct ReloadJob: Sendable {
         var config = self.config
         if parts.contains(.config) {
             do {
-                config = try EdgeConfig.load(path: configPath, environment: environment)
-                result.config = .success(config)
+                let next = try EdgeConfig.load(path: configPath, environment: environment)
+                config = next.inForce(after: config)
+                result.config = .success(next)
             } catch {
                 result.config = .failure(error)
                 return result
             }
+        }
+        if parts.contains(.routes) { loadRoutes(config, &result) }
+        if let problems = problemsOfRoutes(config, result) {
+            result.config = .failure(problems)
+            result.routes = nil
+            return result
         }
         if parts.contains(.keys) {
             do { result.keys = .success(try LoadedFiles.keys(config)) } catch { result.keys = .failure(error) }
@@ -59,19 +66,34 @@ struct ReloadJob: Sendable {
                 result.certificates = .failure(error)
             }
         }
-        if parts.contains(.routes) {
-            do {
-                let loaded = try RoutesFile.load(
-                    path: config.routesPath, against: config, previous: routes, force: force,
-                    generation: routes.generation + 1)
-                result.lastGoodFailure = LoadedFiles.saveLastGood(loaded.table, config)
-                result.routes = .success(loaded)
-            } catch {
-                result.routes = .failure(error)
-                result.revokedAnyway = RoutesFile.revokedOnly(path: config.routesPath)
-            }
-        }
         return result
+    }
+
+    private func loadRoutes(_ config: EdgeConfig, _ result: inout ReloadResult) {
+        do {
+            let loaded = try RoutesFile.load(
+                path: config.routesPath, against: config, previous: routes, force: force,
+                generation: routes.generation + 1)
+            result.lastGoodFailure = LoadedFiles.saveLastGood(loaded.table, config)
+            result.routes = .success(loaded)
+        } catch {
+            result.routes = .failure(error)
+            result.revokedAnyway = RoutesFile.revokedOnly(path: config.routesPath)
+        }
+    }
+
+    /// Why a new configuration cannot come into force: the routes that would stay are what it forbids, and would go on
+    /// being dialled. The routes file says so with its lines, unless it is refused for something else.
+    private func problemsOfRoutes(_ config: EdgeConfig, _ result: ReloadResult) -> ConfigProblems? {
+        guard result.config != nil else { return nil }
+        var ofFile: [ConfigProblem] = []
+        switch result.routes {
+        case .success: return nil
+        case .failure(let problems): ofFile = problems.problems
+        case nil: break
+        }
+        guard let refusal = config.refusal(of: routes, path: configPath) else { return nil }
+        return ConfigProblems(problems: ofFile + [refusal])
     }
 }
 
@@ -131,9 +153,9 @@ extension Supervisor {
         case .failure(let problems):
             metrics.reload(.refused)
             refused("routes", problems.problems.map { ($0.file, $0.line, $0.message) })
-            if let rules = result.revokedAnyway { revokedByRefusedFile = rules }
         case nil: break
         }
+        if let rules = result.revokedAnyway { revokedByRefusedFile = rules }
         publish()
         if !reload.pending.isEmpty { requestReload([]) }
     }
@@ -145,12 +167,7 @@ extension Supervisor {
                 $0.field("message", "changed in the file; takes effect with a restart")
             }
         }
-        // What only a restart can change stays as it is, so that the rest is judged by what is in force.
-        var next = next
-        next.domain = config.domain
-        next.statePath = config.statePath
-        next.threads = config.threads
-        next.listen = config.listen
+        let next = next.inForce(after: config)
         config = next
         log.level = next.logLevel
         memoryBudget = next.memoryBudget

@@ -390,7 +390,7 @@ public final class Supervisor {
     func publish() {
         guard let snapshot = try? makeSnapshot() else { return }
         _ = shared.sessions.end(coveredBy: snapshot.revocations, now: LoadedFiles.moment())
-        shared.broadcast(.adopt(snapshot))
+        shared.adopt(snapshot)
         minecraft.broadcast(.adopt(makeMinecraftSnapshot()))
         metrics.setBackends(minecraft.backends)
         metrics.setRoutes(.ide, routes.ideCount)

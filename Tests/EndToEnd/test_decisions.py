@@ -10,6 +10,7 @@ from harness.gateway import FETCH, NAVIGATION
 from harness.raw import Closed
 from harness.upstreams import answer as reply
 from harness.upstreams import replies
+from harness.websocket import asked
 
 GATEWAY = {}
 
@@ -249,7 +250,14 @@ def test_no_route_and_conflict(gw):
     gw.write_routes(change)
     page = gw.request(gone, "/", NAVIGATION, cookie=sessions[gone])
     assert page.status == 404 and page.one("content-type").startswith("text/html")
-    assert gw.request(gone, "/", FETCH, cookie=sessions[gone]).json()["error"] == "no_such_ide"
+    assert b'http-equiv="refresh"' in page.body
+    # Programs take a 404 for an answer of the IDE's, and ask at once for the next thing.
+    for method, fields in (("GET", FETCH), ("POST", FETCH), ("GET", {"Accept": "*/*"}), ("DELETE", {})):
+        got = gw.request(gone, "/", fields, method=method, cookie=sessions[gone])
+        assert (got.status, got.json()["error"], got.one("retry-after")) == (503, "no_such_ide", "2"), (method, got)
+    with gw.client(gone) as client:
+        refused = asked(client, cookie=sessions[gone]).opening
+        assert refused.status == 503 and refused.all("retry-after") == ["2"]
     for vmid in (first, second):
         answer = gw.request(vmid, "/", FETCH, cookie=sessions[vmid])
         assert answer.status == 503 and answer.json()["error"] == "route_conflict"
@@ -342,7 +350,66 @@ def test_expect_continue(gw, up, cookie):
         request.write(b"hello")
         request.finish()
         assert request.answer().body == b"/expect"
-        assert up.last.body == b"hello"
+        assert up.last.body == b"hello" and not up.last.all("expect")
+
+
+@over_both
+def test_expect_is_between_the_client_and_us(gw):
+    """A container that answers without the body would be left in the middle of a request. It is not asked."""
+    def early(connection):
+        while (request := connection.read_head()) is not None:
+            if request.get("expect"):
+                connection.send(reply(b"not yet", "417 Expectation Failed"))
+                continue
+            connection.read_body(request)
+            connection.send(reply(request.body))
+
+    container = gw.upstream(early)
+    session = gw.launch(container.vmid)
+    with gw.client(container.vmid) as client:
+        for n in range(3):
+            request = client.open("PUT", "/", {"Expect": "100-Continue"}, cookie=session, length=2)
+            assert request.interim_head().status == 100
+            request.write(b"%02d" % n)
+            request.finish()
+            assert request.answer().body == b"%02d" % n
+    assert len(container.connections) == 1
+
+
+@over_both
+def test_expect_without_a_body_asks_for_none(gw, up, cookie):
+    got = gw.request(up.vmid, "/expect", {"Expect": "100-continue"}, cookie=cookie)
+    assert (got.status, got.interim) == (200, [])
+    assert not up.last.all("expect")
+
+
+def test_expect_of_http_1_0_is_ignored(gw, up, cookie):
+    with gw.raw(up.vmid) as raw:
+        got = raw.request("POST", "/expect", {"Expect": "100-continue"}, b"hello", cookie=cookie, version="HTTP/1.0")
+        assert (got.status, got.interim) == (200, [])
+    assert not up.last.all("expect") and up.last.body == b"hello"
+
+
+@over_both
+def test_expect_where_nobody_listens_is_refused_before_the_body(gw):
+    vmid = gw.claim_vmid()
+    session = gw.launch(vmid)
+    with gw.client(vmid) as client:
+        got = client.open("POST", "/", {"Expect": "100-continue"}, cookie=session, length=5_000_000).answer()
+        assert (got.status, got.interim) == (503, [])
+
+
+@over_both
+def test_a_launch_form_that_expects(gw):
+    vmid = gw.claim_vmid()
+    form = f"token={gw.token(vmid)}&next=/x".encode()
+    fields = {"Expect": "100-continue", "Content-Type": "application/x-www-form-urlencoded"}
+    with gw.client(vmid) as client:
+        request = client.open("POST", "/.zlh/launch", fields, length=len(form))
+        assert request.interim_head().status == 100
+        request.write(form)
+        request.finish()
+        assert request.answer().status == 303
 
 
 @over_both

@@ -23,7 +23,7 @@ from harness.websocket import opened
 REASONS = [
     "headers.bytes", "headers.fields", "headers.timeout", "framing.chunk_extension", "framing.extensions",
     "framing.trailers", "framing.empty_lines", "body.minimum_rate", "response_stall", "keep_alive", "tls.handshake",
-    "upstream.head", "upstream.fields", "upstream.interim", "upstream.queue", "upstream.tunnels_per_vmid",
+    "upstream.head", "upstream.fields", "upstream.interim", "upstream.queue", "upstream.streams_per_vmid",
     "connections", "https.connections", "https.connects", "https.unauthenticated", "penalty",
 ]
 
@@ -52,7 +52,7 @@ def gw(tmp_path_factory, authority):
         "response_stall": "1s", "keep_alive": "1s",
         "tls": {"handshake": "1s", "key_updates": "10/s"},
         "upstream": {"connect": "500ms", "response": "5s", "head": "4k", "fields": 20, "interim": 3, "idle": "1s",
-                     "per_vmid": 2, "queue": 3, "tunnels_per_vmid": 3},
+                     "per_vmid": 2, "queue": 3, "streams_per_vmid": 3},
     }}, routes=60).start()
     yield gateway
     gateway.close()
@@ -434,8 +434,8 @@ def test_a_queued_request_gets_the_next_free_place(gw):
 
 
 @over_both
-def test_tunnels_per_vmid(gw):
-    was = gw.refused("upstream.tunnels_per_vmid")
+def test_streams_per_vmid(gw):
+    was = gw.refused("upstream.streams_per_vmid")
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     session = gw.launch(upstream.vmid)
     raws = [opened(gw.client(upstream.vmid), cookie=session) for _ in range(3)]
@@ -447,7 +447,68 @@ def test_tunnels_per_vmid(gw):
     raws.append(opened(gw.client(upstream.vmid), cookie=session))
     for raw in raws:
         raw.close()
-    counted(gw, "upstream.tunnels_per_vmid", was=was)
+    counted(gw, "upstream.streams_per_vmid", was=was)
+
+
+def begins_and_lasts(connection):
+    """An event stream at /long, an ordinary answer elsewhere."""
+    while (request := connection.read()) is not None:
+        if request.target == "/long":
+            connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: x\n\n")
+            connection.wait_closed(30)
+        else:
+            connection.send(rogue.answer())
+
+
+@over_both
+def test_answers_that_last_leave_the_places_to_others(gw):
+    """`per_vmid` is 2 and `streams_per_vmid` 3: three endless answers may be open, and two requests beside them."""
+    upstream = gw.upstream(begins_and_lasts)
+    session = gw.launch(upstream.vmid)
+    was = gw.refused("upstream.per_vmid")
+    clients = []  # ended by resets: after a FIN alone a client may still read
+
+    def begin():
+        clients.append(gw.client(upstream.vmid))
+        clients[-1].open("GET", "/long", FETCH, cookie=session).head()
+
+    begin()
+    begin()
+    assert gw.request(upstream.vmid, "/", FETCH, cookie=session).status == 503, "both have just begun"
+    time.sleep(2.7)
+    assert gw.request(upstream.vmid, "/", FETCH, cookie=session).status == 200
+    begin()
+    time.sleep(2.7)
+    # Those three have all the places of streams: two more stay among the exchanges.
+    begin()
+    begin()
+    time.sleep(2.7)
+    assert gw.request(upstream.vmid, "/", FETCH, cookie=session).status == 503
+    with gw.client(upstream.vmid) as client:
+        assert websocket.upgrade(client, cookie=session).status == 503, "they count with the tunnels"
+    # One ends, another takes its place, and a request that one's.
+    clients.pop(0).reset()
+    wait_for(lambda: gw.request(upstream.vmid, "/", FETCH, cookie=session).status == 200, 4)
+    for client in clients:
+        client.reset()
+    wait_for(lambda: all(c.sock.fileno() < 0 for c in upstream.connections if b"/long" in c.received), 3)
+    begin()
+    begin()  # every place was given back
+    for client in clients:
+        client.close()
+    assert gw.refused("upstream.per_vmid") > was
+
+
+@over_both
+def test_a_request_that_waits_is_let_in_when_an_answer_lasts(make_gateway):
+    gw = make_gateway(limits={"upstream": {"connect": "4s", "per_vmid": 1}})
+    upstream = gw.upstream(begins_and_lasts)
+    session = gw.launch(upstream.vmid)
+    with gw.client(upstream.vmid) as long:
+        long.open("GET", "/long", FETCH, cookie=session).head()
+        begin = time.monotonic()
+        assert gw.request(upstream.vmid, "/", FETCH, cookie=session).status == 200
+        assert 1 < time.monotonic() - begin < 3.5
 
 
 @over_both

@@ -13,6 +13,7 @@ import pytest
 from harness.gateway import free_port, wait_for
 from harness.minecraft import (
     STATUS, Client, Server, frame, handshake, kick, legacy_16, login_start, ping, status, string, varint)
+from harness.upstreams import Blackhole
 
 HEALTH = {"interval": "500ms", "timeout": "400ms", "fall": 2, "rise": 1, "slow_start": "1s"}
 
@@ -529,3 +530,121 @@ def test_logs_and_metrics(play, servers):
     assert len(lines) <= 20
     assert gateway.metric("zlh_edge_bytes_total", listener="minecraft", direction="in") >= start + 5
     assert gateway.metric("zlh_edge_minecraft_connections_total", intent="login", result="ok") == 1
+
+
+# --- reloads while somebody is on the way ---
+
+class Silent:
+    """Takes connections into its backlog and keeps what they send until it is asked."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+
+    def heard(self) -> bytes:
+        """Everything that came so far."""
+        self.listener.settimeout(0.3)
+        data = b""
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except TimeoutError:
+                return data
+            peer.settimeout(0.3)
+            try:
+                while more := peer.recv(65536):
+                    data += more
+            except (TimeoutError, ConnectionError):
+                pass
+            peer.close()
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.mark.parametrize("after", ["other backend", "gone", "other host has it"])
+def test_a_login_does_not_reach_a_backend_that_left_the_route(play, servers, after):
+    """The connect is under way when the routes change: its end is another's by then."""
+    hole = Blackhole("127.0.0.1", free_port())
+    where = "127.0.0.1:%d" % hole.listener.getsockname()[1]
+    new = servers(name="new")
+    # No check has found it out of service yet: a backend counts as up until two have failed.
+    gateway = play(route("play.test", where), health={"interval": "60s", "timeout": "30s"})
+    try:
+        with join(gateway) as client:
+            time.sleep(0.3)
+            gateway.write_routes(lambda routes: routes.update(minecraft={
+                "other backend": [route("play.test", new)],
+                "gone": [route("else.test", new)],
+                "other host has it": [route("play.test", new), route("else.test", where)]}[after]))
+            hole.listener.settimeout(0.3)
+            heard = []
+            for _ in range(7):  # lets the connect come about
+                try:
+                    peer, _ = hole.listener.accept()
+                except TimeoutError:
+                    continue
+                peer.settimeout(0.3)
+                try:
+                    heard.append(peer.recv(4096))
+                except (TimeoutError, ConnectionError):
+                    pass
+            if after == "gone":
+                assert "Unknown server" in client.text()
+            else:
+                assert greeting(client) == "new"
+            assert not [data for data in heard if b"Steve" in data], heard
+    finally:
+        hole.close()
+
+
+def test_a_second_backend_is_chosen_by_the_routes_in_force(play, servers):
+    """The first does not answer; by the time the second is to be tried, another has its address."""
+    hole = Blackhole("127.0.0.1", free_port())
+    where = "127.0.0.1:%d" % hole.listener.getsockname()[1]
+    old, new = servers(name="old"), servers(name="new")
+    gateway = play(route("play.test", where, old, balance="round_robin"), health={"interval": "60s", "timeout": "30s"})
+    try:
+        for _ in range(2):  # one of two in turn begins with the hole
+            gateway.write_routes(lambda routes: routes.update(
+                minecraft=[route("play.test", where, old, balance="round_robin")]))
+            logins = len([c for c in old.connections if "login" in c])
+            with join(gateway) as client:
+                time.sleep(0.3)
+                if len([c for c in old.connections if "login" in c]) > logins:
+                    continue
+                gateway.write_routes(lambda routes: routes.update(
+                    minecraft=[route("play.test", where, new), route("else.test", old)]))
+                assert greeting(client) == "new"
+                assert len([c for c in old.connections if "login" in c]) == logins
+                return
+        raise AssertionError("the hole was never tried first")
+    finally:
+        hole.close()
+
+
+def test_a_status_of_a_former_backend_is_not_shown(play, servers):
+    old, new = servers(name="old"), servers(name="new")
+    gateway = play(route("play.test", old))
+    assert "old" in json.dumps(status(gateway.mc))
+    gateway.write_routes(lambda routes: routes.update(minecraft=[route("play.test", new), route("else.test", old)]))
+    assert "new" in json.dumps(status(gateway.mc)), "the cached answer is of a backend that is another's"
+    gateway.write_routes(lambda routes: routes.update(minecraft=[route("play.test", new, old)]))
+    asked = len(new.connections)
+    assert "new" in json.dumps(status(gateway.mc))
+    assert len(new.connections) <= asked + 1, "one that joins takes nothing away"
+
+
+def test_a_status_that_is_awaited_is_asked_of_who_is_there_now(play, servers):
+    silent, new = Silent(), servers(name="new")
+    gateway = play(route("play.test", silent), health={"interval": "60s", "timeout": "3s"})
+    try:
+        with Client(gateway.mc) as client:
+            client.send(handshake("play.test", 1) + STATUS)
+            time.sleep(0.3)
+            gateway.write_routes(lambda routes: routes.update(minecraft=[route("play.test", new)]))
+            # The former backend answers at last: too late.
+            silent.heard()
+            assert "new" in client.text()
+    finally:
+        silent.close()

@@ -330,6 +330,90 @@ def test_sighup_names_what_needs_a_restart(make_gateway):
     gw.wait_log(lambda entry: "threads" in json.dumps(entry) and "restart" in json.dumps(entry), 3, since)
 
 
+def reloaded(gw, since: int):
+    """SIGHUP, and the reload's end."""
+    gw.signal(signal.SIGHUP)
+    gw.wait_log(lambda entry: entry["event"] in ("reload", "config_loaded"), 5, since)
+    gw.wait_log(lambda entry: entry["event"] == "reload", 5, since)
+
+
+@pytest.mark.parametrize("what", ["upstreams", "vmids", "upstreams of a game"])
+def test_an_edge_yaml_that_forbids_routes_in_force_is_refused(make_gateway, what):
+    """Whole, and with the routes that would stay: they would go on being dialled."""
+    gw = make_gateway(start=False, routes=10)
+    gw.routes["minecraft"] = [{"host": "*", "kind": "direct", "backends": [{"address": "127.251.0.1:25565"}]}]
+    gw.save_routes()
+    gw.start()
+    upstream = gw.upstream(replies())
+    cookie = gw.launch(upstream.vmid)
+    since, taken = len(gw.log), gw.metric("zlh_edge_reloads_total", result="ok")
+    network = gw.routes["ide"][upstream.vmid]["address"].rsplit(".", 1)[0] + ".0/24"
+    gw.write_config(ide={"login_url": "https://portal.example/"})
+    gw.write_config(**{
+        "upstreams": {"upstreams": ["127.251.0.0/16", "10.0.0.0/8"]},
+        "vmids": {"ide": {"vmids": "2000-3000"}, "upstreams": ["127.0.0.0/8", "10.0.0.0/8"]},
+        "upstreams of a game": {"upstreams": [network, "10.0.0.0/8"]}}[what])
+    reloaded(gw, since)
+    line = gw.wait_log(lambda entry: entry["event"] == "reload" and not entry.get("ok"), 3, since)
+    assert line["file"].endswith("routes.yaml") and line["line"] > 1, line
+    assert ("ide.vmids" if what == "vmids" else "upstreams") in line["message"]
+    assert not [e for e in gw.log[since:] if e["event"] == "config_loaded" or e.get("ok")], "nothing of it was taken"
+    assert gw.request(upstream.vmid, cookie=cookie).status == 200
+    assert gw.request(upstream.vmid, "/", {"Accept": "text/html"}).status == 401, "no login_url: refused as a whole"
+    assert gw.metric("zlh_edge_reloads_total", result="ok") == taken
+    # With routes that it allows it is taken, and so are they, together.
+    since = len(gw.log)
+    gw.routes = {"ide": {2500: {"address": "10.255.255.1", "generation": "a"}}}
+    gw.routes_file.write_text(yaml.safe_dump(gw.routes))
+    gw.signal(signal.SIGHUP)
+    gw.wait_log(lambda entry: entry["event"] == "config_loaded", 5, since)
+
+
+def test_routes_that_a_new_edge_yaml_forbids_stay_refused_though_their_file_is_broken(make_gateway):
+    """The routes file cannot say which of its lines is to blame; what is in force is judged all the same."""
+    gw = make_gateway()
+    upstream = gw.upstream(replies())
+    cookie = gw.launch(upstream.vmid)
+    since = len(gw.log)
+    gw.routes_file.write_text("ide: [\n")
+    gw.wait_log(lambda entry: entry["event"] == "reload" and not entry.get("ok"), 5, since)
+    since = len(gw.log)
+    gw.write_config(upstreams=["10.0.0.0/8"])
+    gw.signal(signal.SIGHUP)
+    place = gw.config_file.read_text().splitlines().index("upstreams:") + 1
+    refused_line(gw, "edge.yaml", place, since)
+    assert gw.request(upstream.vmid, cookie=cookie).status == 200
+    # A broken routes file alone keeps no change of edge.yaml out.
+    since = len(gw.log)
+    gw.write_config(upstreams=["127.0.0.0/8"], ide={"login_url": "https://portal.example/"})
+    gw.signal(signal.SIGHUP)
+    gw.wait_log(lambda entry: entry["event"] == "config_loaded", 5, since)
+    assert gw.request(upstream.vmid, cookie=cookie).status == 200
+
+
+def test_routes_are_judged_by_the_listeners_there_are(make_gateway):
+    """A listener that is gone from edge.yaml stays until a restart, and is not dialled."""
+    gw = make_gateway()
+    since, port = len(gw.log), gw.port
+    gw.write_config(listen={"https": ["127.0.0.1:1"]})
+    gw.routes["ide"][1105] = {"address": "127.0.0.1", "port": port, "generation": "a"}
+    gw.save_routes()
+    refused_line(gw, "routes.yaml", None, since)
+    since = len(gw.log)
+    gw.signal(signal.SIGHUP)
+    assert "listener" in refused_line(gw, "routes.yaml", None, since)["message"]
+
+
+def test_a_last_good_snapshot_that_edge_yaml_forbids_is_not_used(make_gateway):
+    gw = make_gateway()
+    gw.stop()
+    gw.routes_file.write_text("ide: [\n")
+    gw.write_config(upstreams=["10.0.0.0/8"])
+    gw.start(ready=False)
+    assert gw.process.wait(5) == 78
+    gw.stop(expect=78)
+
+
 # --- start ---
 
 def test_start_with_a_broken_file_and_no_snapshot_is_refused(make_gateway):

@@ -28,6 +28,7 @@ extension GatewayFailure {
         case .prefetch: 17
         case .notFound: 18
         case .draining: 19
+        case .moved: 20
         }
     }
 }
@@ -77,7 +78,13 @@ extension GatewayFailure {
         Row(failure: .unauthorized(.expired), status: 401, error: "unauthorized", reason: .unauthorized),
         Row(failure: .unauthorized(.revoked), status: 401, error: "unauthorized", reason: .unauthorized),
         Row(failure: .forbidden("why"), status: 403, error: "forbidden", reason: .forbidden),
-        Row(failure: .noSuchIDE, status: 404, error: "no_such_ide", reason: .noSuchIde),
+        Row(
+            failure: .noSuchIDE(isNavigation: true), status: 404, error: "no_such_ide", reason: .noSuchIde,
+            reloads: 2),
+        Row(
+            failure: .noSuchIDE(isNavigation: false), status: 503, error: "no_such_ide", reason: .noSuchIde,
+            reloads: 2),
+        Row(failure: .moved, status: 503, error: "unreachable", reason: .unreachable, reloads: 2),
         Row(
             failure: .notYetRouted(until: 100), status: 404, error: "no_such_ide", reason: .noSuchIde,
             reloads: 2),
@@ -95,7 +102,7 @@ extension GatewayFailure {
     ]
 
     @Test func theTableHasEveryCase() {
-        #expect(Set(Self.rows.map(\.failure.number)) == Set(0...19))
+        #expect(Set(Self.rows.map(\.failure.number)) == Set(0...20))
     }
 
     @Test(arguments: rows)

@@ -32,7 +32,8 @@ import Wire
         ] as [(UInt32, String, String)])
     func selects(vmid: UInt32, generation: String, outcome: String) {
         do throws(GatewayFailure) {
-            let route = try selectUpstream(for: Self.session(vmid, generation), vmid: vmid, in: Self.routes)
+            let route = try selectUpstream(
+                for: Self.session(vmid, generation), vmid: vmid, in: Self.routes, isNavigation: false)
             #expect("\(route.endpoint)" == outcome)
             #expect(route.vmid == vmid)
         } catch {

@@ -52,6 +52,8 @@ final class TestWorker {
             Stream(accepted.takeDescriptor()), peer: Endpoint(address: IPAddress(ipv4: 1), port: 1), ticket: .none,
             awaitsProxyHeader: false, port: 1, worker: worker)
         client.start()
+        // As after `begin`: judged by the snapshot in force.
+        client.exchange.judgedBy = worker.version
         return client.exchange
     }
 

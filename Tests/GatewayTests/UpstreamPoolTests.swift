@@ -33,7 +33,7 @@ import Wire
     @Test func whoIsAwayIsForgottenAndWhoIsBusyIsNot() {
         let ledger = ContainerLedger()
         let busy = ledger.counts(for: 1)
-        _ = ContainerCounts.take(busy.tunnels, limit: 1)
+        _ = ContainerCounts.take(busy.streams, limit: 1)
         for vmid in 2...5000 as ClosedRange<UInt32> { _ = ledger.counts(for: vmid) }
         #expect(ledger.counts(for: 1) === busy)
     }
@@ -97,11 +97,11 @@ import Wire
         let second = try enter(pool, places: 2, queue: 2)
         let third = try enter(pool, places: 2, queue: 2)
         #expect(third.1 == .waiting)
-        #expect(pool.enterTunnel(limit: 1))
-        #expect(!pool.enterTunnel(limit: 1))
+        #expect(pool.enterStream(limit: 1))
+        #expect(!pool.enterStream(limit: 1))
         pool.leave(third.1, third.0, test.worker)
         pool.leave(second.1, second.0, test.worker)
-        pool.leave(.tunnel, first.0, test.worker)
+        pool.leave(.stream, first.0, test.worker)
         #expect(!pool.isEmpty)
         pool.leave(first.1, first.0, test.worker)
         #expect(pool.counts.isQuiet)
@@ -116,10 +116,10 @@ import Wire
         let quick = try enter(pool, places: 5)
         pool.leave(quick.1, quick.0, test.worker)
         #expect(test.worker.pool(ofVMID: 1101) === pool)
-        #expect(pool.enterTunnel(limit: 5))
+        #expect(pool.enterStream(limit: 5))
         pool.leave(slow.1, slow.0, test.worker)
         #expect(test.worker.pool(ofVMID: 1101) === pool)
-        pool.leave(.tunnel, slow.0, test.worker)
+        pool.leave(.stream, slow.0, test.worker)
         #expect(test.worker.pool(ofVMID: 1101) == nil)
     }
 
@@ -150,6 +150,50 @@ import Wire
         second.0.releaseUpstream(reusable: false)
         #expect(pool.counts.isQuiet)
         #expect(second.0.upstream == nil && second.0.place == .none)
+    }
+
+    /// An answer that lasts counts with the tunnels, if there is room among them, and the next is let in.
+    @Test func aPlaceIsGivenUpForOneAmongTheStreams() throws {
+        let pool = self.pool
+        let first = try enter(pool)
+        let second = try enter(pool)
+        second.0.route = route
+        second.0.pool = pool
+        second.0.place = second.1
+        second.0.phase = .queued
+        #expect(!pool.moveToStreams(limit: 0, test.worker))
+        #expect(second.0.phase == .queued)
+        #expect(pool.moveToStreams(limit: 1, test.worker))
+        #expect(second.0.place == .exchange && second.0.phase == .connecting)
+        #expect(pool.counts.streams.load(ordering: .relaxed) == 1)
+        #expect(!pool.enterStream(limit: 1))
+        second.0.releaseUpstream(reusable: false)
+        pool.leave(.stream, first.0, test.worker)
+        #expect(pool.counts.isQuiet && pool.isEmpty)
+    }
+
+    /// All who wait find that they may not go on: each gives its place to the next, one after the other.
+    @Test func aQueueOfThoseWhoMayNotGoOnEmpties() throws {
+        let pool = self.pool
+        let first = try enter(pool, places: 1, queue: 64)
+        let waiting = try (0..<64).map { _ in try enter(pool, places: 1, queue: 64).0 }
+        for exchange in waiting {
+            exchange.client.connection.phase = .open
+            exchange.record.begin(test.worker)
+            exchange.route = route
+            exchange.vmid = 1101
+            exchange.pool = pool
+            exchange.place = .waiting
+            exchange.phase = .queued
+        }
+        // A snapshot that knows no routes is in force; the loop has yet to hear of it.
+        let now = test.worker.snapshot
+        test.worker.shared.adopt(
+            GatewaySnapshot(
+                settings: now.settings, routes: .empty, verifier: now.verifier, revocations: now.revocations))
+        pool.leave(first.1, first.0, test.worker)
+        #expect(waiting.allSatisfy { $0.phase != .queued && $0.place == .none && $0.upstream == nil })
+        #expect(pool.counts.isQuiet)
     }
 
     /// The place of another loop is free by the time this one has joined the queue: it is taken without being told.

@@ -43,7 +43,7 @@ import Wire
         "framing.trailers", "framing.empty_lines", "body.minimum_rate", "response_stall", "keep_alive",
         "tls.handshake", "tls.key_updates", "http2.streams", "http2.abuse", "http2.window", "http2.queued",
         "http2.per_turn", "upstream.connect", "upstream.response", "upstream.head", "upstream.fields",
-        "upstream.interim", "upstream.idle", "upstream.per_vmid", "upstream.queue", "upstream.tunnels_per_vmid",
+        "upstream.interim", "upstream.idle", "upstream.per_vmid", "upstream.queue", "upstream.streams_per_vmid",
         "tunnel_idle.websocket", "tunnel_idle.minecraft", "buffer", "memory", "connections", "source.tracked",
         "https.connections", "https.connects", "https.unauthenticated", "minecraft.connections",
         "minecraft.connects", "minecraft.status", "minecraft.login", "minecraft.handshake", "penalty",

@@ -55,6 +55,18 @@ func minecraft(_ host: String, last: UInt32 = 1) -> MinecraftRoute {
         #expect(table.route(for: 5)?.isConflicted == false)
     }
 
+    @Test func knowsWhetherAnAddressIsAnothers() {
+        let table = table([ide(1, 1), ide(2, 2), ide(3, 3, port: 6001), ide(4, 2, port: 7000), ide(5, 9)])
+        let rows: [(last: UInt32, vmid: UInt32, isTaken: Bool)] = [
+            (1, 1, false), (1, 2, true), (1, 99, true), (2, 2, true), (2, 4, true), (3, 3, false), (3, 1, true),
+            (4, 1, false), (0, 1, false), (9, 5, false), (9, 4, true), (200, 5, false),
+        ]
+        for row in rows {
+            #expect(table.isTaken(ide(0, row.last).endpoint.address, byOtherThan: row.vmid) == row.isTaken)
+        }
+        #expect(!RouteTable.empty.isTaken(ide(0, 1).endpoint.address, byOtherThan: 1))
+    }
+
     @Test func aMappedAddressConflictsWithItsIPv4Form() throws {
         let mapped = Endpoint(address: try #require(IPAddress("::ffff:10.0.0.1")), port: 6000)
         let table = table([ide(1, 1), IDERoute(vmid: 2, endpoint: mapped, generation: "g")])

@@ -14,6 +14,12 @@ extension ClientConnection {
         if let http2 { http2.endIfStale() } else { exchange.endIfStale() }
     }
 
+    /// Called twice a second, for what changes by time alone.
+    func timePassed() {
+        guard phase == .open else { return }
+        if let http2 { http2.timePassed() } else { exchange.timePassed() }
+    }
+
     /// Memory is no longer short: goes on with the bodies that were not read.
     func memoryEased() {
         if let http2 { http2.memoryEased() } else if awaitsBody { loop.runAgain(self) }

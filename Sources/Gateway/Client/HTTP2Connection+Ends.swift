@@ -87,6 +87,10 @@ extension HTTP2Connection {
         for case let stream? in streams where !stream.isFinished { stream.endIfStale() }
     }
 
+    func timePassed() {
+        for case let stream? in streams where !stream.isFinished { stream.timePassed() }
+    }
+
     /// The gateway goes down: streams that are on their way to us still count, which a second notice a second later ends
     /// (RFC 9113 section 6.8).
     func drain(afterMs: UInt64) {

@@ -35,13 +35,16 @@ extension HTTP2Stream {
         guard let plan else { return }
         self.plan = nil
         exchange.perform(plan)
-        if looksAgain { exchange.endIfStale() }
         if isOpen { advance() }
     }
 
-    /// Ends what the snapshot no longer allows; what has not begun is looked at when it does.
+    /// Ends what the snapshot no longer allows. What has not begun is looked at before it is sent anywhere.
     func endIfStale() {
-        if plan != nil { looksAgain = true } else { exchange.endIfStale() }
+        if plan == nil { exchange.endIfStale() }
+    }
+
+    func timePassed() {
+        if plan == nil { exchange.timePassed() }
     }
 
     /// DATA came. It counts against the windows until it was taken.

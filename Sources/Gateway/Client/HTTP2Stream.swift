@@ -50,8 +50,6 @@ final class HTTP2Stream: Downstream {
     private var stalledMs: UInt64?
     /// Bytes that went out since.
     private var sinceStall = 0
-    /// Sessions or routes changed before its turn's end.
-    var looksAgain = false
     private(set) var life = Life.over
     var input = Input.open
     private var output = Output.nothing
@@ -75,7 +73,6 @@ final class HTTP2Stream: Downstream {
         self.slot = slot
         waitsForWindow = false
         stalledMs = nil
-        looksAgain = false
         life = .serving
         input = .open
         output = .nothing

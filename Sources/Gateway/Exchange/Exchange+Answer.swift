@@ -116,7 +116,10 @@ extension Exchange {
     {
         let (worker, client) = (self.worker, self.client!)
         do throws(GatewayFailure) {
-            if head.isInterim { return try lookAtInterim(head, bytes) }
+            if head.isInterim {
+                if !head.keepAlive { upstream.reply.saidClose = true }
+                return try lookAtInterim(head, bytes)
+            }
             if head.status == 101 {
                 try checkUpgrade(head, bytes)
                 client.staged.reserve(head.byteCount + 256, from: blocks)
@@ -131,6 +134,7 @@ extension Exchange {
             }
             // A WebSocket that is refused, or a body that still comes up while the answer goes down, ends the connection.
             if isUpgrade || !body.isComplete { client.closesAfterAnswer = true }
+            if worker.fields.contains(.keepAlive) { upstream.noteKeepAlive(bytes, worker.fields) }
             let coding = takeCoding(head, bytes)
             let framing = answerFraming(head, coding)
             if framing == .untilClose { client.closesAfterAnswer = true }
@@ -206,7 +210,8 @@ extension Exchange {
         phase = .answering
         upstream.reply.sawHead = true
         upstream.reply.framing = head.framing
-        upstream.reply.keepAlive = head.keepAlive
+        upstream.reply.beganMs = worker.nowMs
+        upstream.reply.keepAlive = head.keepAlive && !upstream.reply.saidClose && isSent(to: upstream)
         switch head.framing {
         case .none: answerEnded()
         case .length(let count):

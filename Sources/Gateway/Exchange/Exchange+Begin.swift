@@ -39,8 +39,9 @@ extension Exchange {
             try checkSite(
                 head, bytes, fields, usesHeaderToken: identity.usesHeaderToken,
                 hasSessionCookie: identity.hasSessionCookie)
-            let route = try selectUpstream(for: identity.session, vmid: vmid, in: worker.snapshot.routes)
-            self.route = route
+            route = try selectUpstream(
+                for: identity.session, vmid: vmid, in: worker.snapshot.routes, isNavigation: facts.isNavigation)
+            judgedBy = worker.version
             if worker.settings.compresses {
                 codingFacts = CodingFacts(head, bytes, fields, usesHeaderToken: identity.usesHeaderToken)
             }
@@ -92,9 +93,8 @@ extension Exchange {
         case .redirectToHTTPS: answerLocally(.redirectToHTTPS)
         case .collectForm:
             phase = .form
-            if expectsContinue && minorVersion >= 1 { client.staged.append("HTTP/1.1 100 Continue\r\n\r\n") }
             client.beginBodyWatch()
-            if client.push() == .failed { client.lost() }
+            if !askForBody() { client.lost() }
         }
     }
 }

@@ -9,20 +9,20 @@ import Wire
 extension Exchange {
     /// The request may go to `route`: take a place there.
     func forward() {
-        guard let route else { return fail(.noSuchIDE) }
+        guard let route else { return }
         let pool = worker.pool(for: route)
         self.pool = pool
         let limits = worker.limits.upstream
         if isUpgrade {
-            guard pool.enterTunnel(limit: limits.tunnelsPerVMID) else {
-                return fail(.overloaded(.upstreamTunnelsPerVmid))
+            guard pool.enterStream(limit: limits.streamsPerVMID) else {
+                return fail(.overloaded(.upstreamStreamsPerVmid))
             }
-            place = .tunnel
+            place = .stream
             return connect()
         }
         place = pool.enter(self, places: limits.perVMID, queue: limits.queue)
         switch place {
-        case .exchange, .tunnel: connect()
+        case .exchange, .stream: connect()
         case .waiting:
             phase = .queued
             client.watch(.queued, afterMs: limits.connectMs)
@@ -41,13 +41,13 @@ extension Exchange {
     func waitedTooLong() { fail(.overloaded(.upstreamPerVmid)) }
 
     private func connect() {
-        guard let route else { return fail(.noSuchIDE) }
+        guard let route, mayGoOn() else { return }
         record.upstreamStartUs = loop.nowUs
         // A WebSocket gets a connection of its own; anything else prefers one that is open.
-        if !isUpgrade, !retried, let idle = pool?.takeIdle(for: route) {
+        if !isUpgrade, !retried, let idle = pool?.takeIdle(for: route, nowMs: worker.nowMs) {
             upstream = idle
             idle.attach(self)
-            return connected()
+            return sendRequest()
         }
         phase = .connecting
         client.watch(.none)
@@ -65,8 +65,13 @@ extension Exchange {
         fail(error.code == SystemError.timedOut ? .upstreamTimeout : .unreachable)
     }
 
-    /// The container's connection is there: send the head, then the body as it comes.
+    /// The connect is done; by now the address may be another container's.
     func connected() {
+        if mayGoOn() { sendRequest() }
+    }
+
+    /// The container's connection is there: send the head, then the body as it comes.
+    private func sendRequest() {
         guard let upstream else { return }
         phase = .requesting
         measureBody()
@@ -76,8 +81,20 @@ extension Exchange {
             awaitAnswer()
         } else {
             client.beginBodyWatch()
+            if !askForBody() { return client.lost() }
             loop.runAgain(client)
         }
+    }
+
+    /// Sends 100 to a client that waits for it with its body (RFC 9110 section 10.1.1). The container never sees the
+    /// `Expect`: if it answered before the body had come, its connection would be left in the middle of a request. False
+    /// when the client is lost.
+    func askForBody() -> Bool {
+        guard expectsContinue, minorVersion >= 1, !body.isComplete else { return true }
+        expectsContinue = false
+        // A client that has begun to send did not wait.
+        if client.inbound.isEmpty { client.staged.append("HTTP/1.1 100 Continue\r\n\r\n") }
+        return client.push() != .failed
     }
 
     /// The container has `limits.upstream.response` to begin its answer, or to take more of the request.
@@ -129,8 +146,8 @@ extension Exchange {
     func upstreamBroke() {
         guard let upstream else { return }
         let mayRetry =
-            upstream.isReused && !upstream.reply.receivedAny && !retried && method.isIdempotent
-            && record.bytesIn == 0 && body.isComplete && !answer.began
+            upstream.isReused && !upstream.reply.receivedAny && !retried && method.isIdempotent && body.isAbsent
+            && !answer.began
         if mayRetry {
             upstream.close()
             self.upstream = nil
@@ -140,6 +157,17 @@ extension Exchange {
         fail(.badGateway("It closed the connection before the answer was complete."))
     }
 
+    /// An answer counts with the tunnels once it lasts: the container's places are for what it has yet to answer.
+    func leaveExchangePlaceIfLong() {
+        guard place == .exchange, answer.began, let pool, let upstream,
+            worker.nowMs &- upstream.reply.beganMs > Self.longAnswerMs
+        else { return }
+        if pool.moveToStreams(limit: worker.limits.upstream.streamsPerVMID, worker) { place = .stream }
+    }
+
+    /// From when on an answer counts as one that lasts.
+    private static let longAnswerMs: UInt64 = 2000
+
     /// Lets go of the container: its place, and the connection if it may serve again.
     func releaseUpstream(reusable: Bool) {
         dropGzip()
@@ -147,7 +175,8 @@ extension Exchange {
             self.upstream = nil
             if record.upstreamUs == nil { record.upstreamUs = loop.nowUs &- record.upstreamStartUs }
             if let pool, reusable, upstream.reply.keepAlive, upstream.inbound.isEmpty, !upstream.stream.isBlocked,
-                upstream.stream.isQuiet, let route, worker.snapshot.routes.route(for: vmid) == route
+                upstream.stream.isQuiet, let route,
+                judgedBy == worker.version || worker.snapshot.routes.route(for: vmid) == route
             {
                 upstream.rest(in: pool)
             } else {
@@ -172,6 +201,14 @@ extension Exchange {
         body.remaining = UInt64(count)
         body.isComplete = count == 0
         replaceChunked(withLength: count, method, in: &outgoing)
+    }
+
+    /// Whether the container has the request to its last byte. If it answers before, it may take the rest for another
+    /// request, so that the connection serves no other.
+    func isSent(to upstream: UpstreamConnection) -> Bool {
+        guard body.isComplete, !abandonsBody, !upstream.stream.isBlocked else { return false }
+        if case .length(let count) = body.framing { return record.bytesIn == count }
+        return true
     }
 
     /// Passes a piece of the body on, framed anew; `false` when the container takes no more.

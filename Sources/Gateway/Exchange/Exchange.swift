@@ -70,6 +70,8 @@ final class Exchange {
     var route: IDERoute?
     var pool: UpstreamPool?
     var place = Place.none
+    /// The version of the snapshot by which session and route were looked at last.
+    var judgedBy: UInt64 = 0
     var retried = false
     /// Whether the request is a launch, whose answers must not leak their address.
     var isLaunch = false
@@ -86,7 +88,9 @@ final class Exchange {
 
     /// What this exchange holds of its container's places.
     enum Place {
-        case none, waiting, exchange, tunnel
+        case none, waiting, exchange
+        /// A tunnel, or an answer that lasts (`limits.upstream.streams_per_vmid`).
+        case stream
     }
 
     /// The answer as far as it has gone to the client.
@@ -223,41 +227,97 @@ final class Exchange {
 
     // MARK: Staleness
 
-    /// Ends the exchange if its session or route is no more: a tunnel by a close frame, an answer by cutting it.
-    func endIfStale() {
-        guard let session, phase != .idle, phase != .discarding else { return }
-        if !worker.snapshot.revocations.isEmpty,
-            worker.snapshot.revocations.covers(
-                sessionID: session.id, user: session.user, vmid: session.vmid, issuedAt: session.issuedAt)
-        {
-            session.end(.revoked)
+    /// Whether the request may go to its container. Asked before each dial and before its head is written, because it
+    /// may have waited for either while sessions and routes changed. If it may not, the client has been answered. Uses the
+    /// version in force, also while the message that brings it to this loop is on its way.
+    func mayGoOn() -> Bool {
+        let isJudged = judgedBy == worker.version && !worker.shared.isSuperseded(judgedBy)
+        let snapshot = isJudged ? nil : worker.shared.inForce(worker.snapshot)
+        if let why = whyStale(by: snapshot) {
+            fail(failure(for: why, by: snapshot ?? worker.snapshot))
+            return false
         }
-        if let ended = worker.shared.sessions.reasonEnded(session) {
-            endNow(.session(ended))
-        } else if let route, worker.snapshot.routes.route(for: route.vmid) != route {
-            endNow(.routeChanged)
+        if let token = session?.tokenID, worker.shared.spent.isSpent(token) {
+            fail(.unauthorized(.none))
+            return false
         }
+        return true
     }
 
-    private func endNow(_ why: TunnelEnd) {
+    /// Ends the exchange if its session or route is no more: a tunnel by a close frame, an answer by cutting it.
+    func endIfStale() {
+        guard session != nil, phase != .idle, phase != .discarding else { return }
+        let snapshot = worker.snapshot
+        guard let why = whyStale(by: judgedBy == snapshot.version ? nil : snapshot) else { return }
         switch phase {
         case .tunnel: closeTunnel(why)
+        case .queued, .connecting: fail(failure(for: why, by: snapshot))
+        case .requesting: if !goesOn(despite: why) { fail(failure(for: why, by: snapshot)) }
         case .answering:
-            switch why {
-            // What is on its way was allowed when it began; a long download is no idleness.
-            case .routeChanged, .session(.idle): return
-            default: break
-            }
+            guard !goesOn(despite: why) else { return }
             record.reason = TunnelOutcome.ended(why).label
             clientLost()
             client.abort(nil)
-        case .requesting, .connecting, .queued:
-            switch why {
-            case .session(.idle): return
-            case .session(let end): fail(.unauthorized(LoginReason(end)))
-            case .routeChanged, .drain, .idle: return
-            }
-        default: break
+        case .idle, .form, .discarding: break
+        }
+    }
+
+    /// Called twice a second, for what changes by time alone.
+    func timePassed() {
+        guard let session, phase != .idle else { return }
+        leaveExchangePlaceIfLong()
+        // The registry does not sweep sessions of header tokens.
+        if session.check(now: worker.now, idle: .max) != nil { endIfStale() }
+    }
+
+    /// Why session or route no longer allow the exchange. `snapshot` is one by which it was not judged yet; without, only
+    /// the session is looked at.
+    private func whyStale(by snapshot: GatewaySnapshot?) -> TunnelEnd? {
+        if let session {
+            if let snapshot, snapshot.revocations.covers(session.sealed) { session.end(.revoked) }
+            let end = worker.shared.sessions.reasonEnded(session) ?? session.check(now: worker.now, idle: .max)
+            if let end { return .session(end) }
+        }
+        guard let snapshot else { return nil }
+        if let route, snapshot.routes.route(for: route.vmid) != route { return .routeChanged }
+        judgedBy = snapshot.version
+        return nil
+    }
+
+    /// What is under way was allowed when it began: a long transfer is no idleness, and a container that moved may
+    /// complete it, as long as no other is at its address. A WebSocket that waits for its 101 sends nothing before, and is
+    /// closed then.
+    private func goesOn(despite why: TunnelEnd) -> Bool {
+        switch why {
+        case .session(.idle): true
+        case .routeChanged: !isAnotherVMIDsNow && (isUpgrade || !isMadeAgain)
+        default: false
+        }
+    }
+
+    /// Whether what is sent to the route's address may reach another container than the one that was meant.
+    var isAnotherContainersNow: Bool { isAnotherVMIDsNow || isMadeAgain }
+
+    private var isAnotherVMIDsNow: Bool {
+        guard let route else { return false }
+        return worker.snapshot.routes.isTaken(route.endpoint.address, byOtherThan: route.vmid)
+    }
+
+    /// Whether the vmid was re-created at the same address.
+    private var isMadeAgain: Bool {
+        guard let route, let current = worker.snapshot.routes.route(for: route.vmid) else { return false }
+        return current.generation != route.generation && current.endpoint.address == route.endpoint.address
+    }
+
+    private func failure(for why: TunnelEnd, by snapshot: GatewaySnapshot) -> GatewayFailure {
+        if case .session(let end) = why { return .unauthorized(LoginReason(end)) }
+        guard let session else { return .moved }
+        do throws(GatewayFailure) {
+            _ = try selectUpstream(
+                for: session, vmid: vmid, in: snapshot.routes, isNavigation: facts?.isNavigation ?? false)
+            return .moved
+        } catch {
+            return error
         }
     }
 }
@@ -284,6 +344,15 @@ struct RequestBody: Sendable {
             decoder = ChunkedDecoder(extensionBytes: limits.chunkExtension, extensionsBytes: limits.extensions)
             isComplete = false
         case .none, .untilClose: break
+        }
+    }
+
+    /// Whether there is none at all. One in chunks that is empty has an end, which must be sent.
+    var isAbsent: Bool {
+        switch framing {
+        case .none: true
+        case .length(let count): count == 0
+        case .chunked, .untilClose: false
         }
     }
 }

@@ -46,7 +46,10 @@ extension GatewayFailure {
         case .forbidden(let why): FailureText("Not allowed", why, "Open the IDE from the portal again.")
         case .noSuchIDE:
             FailureText(
-                "No such IDE", "There is no IDE at this address.", "It may have been deleted. Look in the portal.")
+                "No such IDE", "There is no IDE at this address.",
+                "It may have been deleted: look in the portal. This page tries again by itself.")
+        case .moved:
+            FailureText("Your IDE is moving", "It has just got another address.", "This page tries again by itself.")
         case .notYetRouted:
             FailureText("Almost there", "Your IDE is being prepared.", "This page tries again by itself.")
         case .routeConflict:
@@ -71,7 +74,7 @@ extension GatewayFailure {
     /// Seconds after which the page for a browser loads itself again; `nil` for one that stays.
     var reloadSeconds: Int? {
         switch self {
-        case .unreachable, .overloaded, .draining, .notYetRouted: 2
+        case .unreachable, .overloaded, .draining, .notYetRouted, .noSuchIDE, .moved: 2
         default: nil
         }
     }

@@ -28,8 +28,11 @@ enum GatewayFailure: Error, Sendable {
     case unauthorized(LoginReason)
     /// Cross-site, or a launch that is refused; the line a person reads.
     case forbidden(StaticString)
-    /// No such vmid in the routes.
-    case noSuchIDE
+    /// The session's vmid is not in the routes: deleted, or missing for a moment. Only a navigation gets a 404, because
+    /// programs take that for an answer of the IDE's and ask again at once.
+    case noSuchIDE(isNavigation: Bool)
+    /// The container's address changed while the request waited to be sent there.
+    case moved
     /// A launch that may succeed once the routes know of it; until when the page keeps trying, seconds since 1970.
     case notYetRouted(until: Int64)
     /// Two vmids claim one address.
@@ -59,8 +62,8 @@ enum GatewayFailure: Error, Sendable {
         case .limited: 429
         case .unauthorized: 401
         case .forbidden: 403
-        case .noSuchIDE, .notYetRouted, .notFound: 404
-        case .routeConflict, .unreachable, .overloaded, .prefetch, .draining: 503
+        case .noSuchIDE(isNavigation: true), .notYetRouted, .notFound: 404
+        case .noSuchIDE, .moved, .routeConflict, .unreachable, .overloaded, .prefetch, .draining: 503
         case .badGateway: 502
         case .upstreamTimeout: 504
         }
@@ -79,7 +82,7 @@ enum GatewayFailure: Error, Sendable {
         case .forbidden: "forbidden"
         case .noSuchIDE, .notYetRouted: "no_such_ide"
         case .routeConflict: "route_conflict"
-        case .unreachable, .prefetch, .draining: "unreachable"
+        case .moved, .unreachable, .prefetch, .draining: "unreachable"
         case .badGateway: "bad_gateway"
         case .upstreamTimeout: "upstream_timeout"
         case .notFound: "not_found"
@@ -102,7 +105,7 @@ enum GatewayFailure: Error, Sendable {
         case .forbidden: .forbidden
         case .noSuchIDE, .notYetRouted: .noSuchIde
         case .routeConflict: .routeConflict
-        case .unreachable, .prefetch, .draining: .unreachable
+        case .moved, .unreachable, .prefetch, .draining: .unreachable
         case .badGateway: .badGateway
         case .upstreamTimeout: .upstreamTimeout
         case .notFound: .notFound

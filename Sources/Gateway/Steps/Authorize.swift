@@ -118,7 +118,7 @@ extension Exchange {
         {
             throw .unauthorized(.revoked)
         }
-        return Session.transient(sealed, now: now)
+        return Session.transient(sealed, tokenID: claims.tokenID, now: now)
     }
 
     /// The host that a session's cookie is bound to: ours in canonical form, without a port, as cookies know none.

@@ -40,7 +40,7 @@ func rewriteRequest(
         switch field.name {
         case .host, .connection, .keepAlive, .proxyConnection, .te, .trailer, .transferEncoding, .upgrade,
             .http2Settings, .forwarded, .xForwarded, .xRealIP, .xOriginal, .xRewrite, .proxy, .xZLHToken, .xZLH,
-            .xRequestID, .underscore:
+            .xRequestID, .underscore, .expect:
             keeps = false
         case .cookie:
             keeps = !CookieHeader.containsOurs(bytes.extracting(field.valueRange))
@@ -48,7 +48,6 @@ func rewriteRequest(
                 kept.flush(bytes, into: &out)
                 appendCookie(field, bytes, into: &out)
             }
-        case .expect: keeps = head.expectContinue
         case .authorization: keeps = true
         case .contentLength: keeps = !head.isWebSocketUpgrade
         case .ifMatch:

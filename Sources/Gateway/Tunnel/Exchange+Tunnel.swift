@@ -37,7 +37,7 @@ extension Exchange {
 
     func pumpTunnelToUpstream() {
         // Named once: each look at a class's own variable counts a reference.
-        guard phase == .tunnel, let client, let upstream else { return }
+        guard phase == .tunnel, let client, let upstream, !(tunnel.closing?.stopsClient ?? false) else { return }
         let blocks = blocks
         var budget = Self.bytesPerTurn
         while phase == .tunnel, !upstream.stream.isBlocked, !tunnel.clientEnded {
@@ -147,6 +147,8 @@ extension Exchange {
     func closeTunnel(_ why: TunnelEnd) {
         guard phase == .tunnel, tunnel.closing == nil else { return }
         tunnel.closing = why
+        // What waits to be sent may reach another container by now.
+        if case .routeChanged = why, isAnotherContainersNow { upstream?.stream.abort(blocks) }
         if tunnel.isAtBoundary || tunnel.upstreamEnded { return closeTunnelNow() }
         client.watch(.tunnelClose, afterMs: 1000)
     }

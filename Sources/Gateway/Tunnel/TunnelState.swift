@@ -17,6 +17,14 @@ enum TunnelEnd: Sendable {
         }
     }
 
+    /// Whether the client has lost the right to say anything more to the container.
+    var stopsClient: Bool {
+        switch self {
+        case .session, .routeChanged: true
+        case .drain, .idle: false
+        }
+    }
+
     var reason: StaticString {
         switch self {
         case .session(.revoked): "session revoked"

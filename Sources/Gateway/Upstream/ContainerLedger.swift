@@ -2,12 +2,12 @@ import Synchronization
 
 /// How much one container has to do, counted over all loops.
 final class ContainerCounts: Sendable {
-    /// Plain exchanges under way.
+    /// Exchanges that the container has yet to answer, or has just begun to.
     let exchanges = Atomic<Int>(0)
     /// Requests waiting for a place.
     let waiting = Atomic<Int>(0)
-    /// Open tunnels.
-    let tunnels = Atomic<Int>(0)
+    /// Open tunnels, and answers that last.
+    let streams = Atomic<Int>(0)
 
     /// Takes one place of `limit`, if there is one.
     ///
@@ -27,7 +27,7 @@ final class ContainerCounts: Sendable {
 
     var isQuiet: Bool {
         exchanges.load(ordering: .relaxed) == 0 && waiting.load(ordering: .relaxed) == 0
-            && tunnels.load(ordering: .relaxed) == 0
+            && streams.load(ordering: .relaxed) == 0
     }
 }
 

@@ -21,6 +21,10 @@ final class UpstreamConnection: EventSource {
     /// Whether it has served an exchange before: its peer may have closed it just now.
     private(set) var isReused = false
     private(set) var exchange: Exchange?
+    /// For how long the container keeps it after an answer, as it announced, less a second for what is on its way.
+    private var keptMs = UInt64.max
+    /// While idle: when it is used no more.
+    private(set) var usableUntilMs: UInt64 = 0
     /// Received and not yet passed on.
     var inbound = ByteBuffer()
     var scan = HeadScan()
@@ -37,7 +41,12 @@ final class UpstreamConnection: EventSource {
         /// They came in part, and the rest has `limits.upstream.response`.
         var awaitsTrailers = false
         var receivedAny = false
+        /// The connection may serve again after this answer.
         var keepAlive = false
+        /// An interim answer said that it may not.
+        var saidClose = false
+        /// When its final head came.
+        var beganMs: UInt64 = 0
         var sawHead = false
     }
 
@@ -71,14 +80,28 @@ final class UpstreamConnection: EventSource {
         loop.setDeadline(.max, for: self)
     }
 
-    /// Goes idle in `pool`.
+    /// Goes idle in `pool`, or closes when its container will not keep it for long enough.
     func rest(in pool: UpstreamPool) {
+        let nowMs = worker.nowMs
+        let (keptUntilMs, isEndless) = reply.beganMs.addingReportingOverflow(keptMs)
+        usableUntilMs = min(nowMs + UInt64(worker.limits.upstream.idleMs), isEndless ? .max : keptUntilMs)
+        guard usableUntilMs > nowMs else { return close() }
         exchange = nil
         phase = .idle
         isReused = true
         inbound.recycle(into: blocks)
-        loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.idleMs), for: self)
+        loop.setDeadline(usableUntilMs, for: self)
         pool.keep(self)
+    }
+
+    /// Takes note of `Keep-Alive: timeout=N`. The container counts from its answer's end, which is never before the head.
+    func noteKeepAlive(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) {
+        for index in 0..<fields.count where fields[index].name == .keepAlive {
+            guard let seconds = KeepAliveHeader.timeout(in: bytes.extracting(fields[index].valueRange)) else {
+                continue
+            }
+            keptMs = seconds > 1 ? UInt64(seconds - 1) * 1000 : 0
+        }
     }
 
     // MARK: Events

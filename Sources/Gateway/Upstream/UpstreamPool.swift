@@ -11,6 +11,7 @@ final class UpstreamPool {
     private var waiting: [Exchange] = []
     /// Exchanges and tunnels that will come back: they hold this pool, so it must stay the one of its vmid.
     private var users = 0
+    private var isAdmitting = false
 
     init(vmid: UInt32, counts: ContainerCounts) {
         self.vmid = vmid
@@ -23,9 +24,9 @@ final class UpstreamPool {
     // MARK: Idle connections
 
     /// A connection that served before, the one used last first: it is the likeliest to be alive.
-    func takeIdle(for route: IDERoute) -> UpstreamConnection? {
+    func takeIdle(for route: IDERoute, nowMs: UInt64) -> UpstreamConnection? {
         while let connection = idle.popLast() {
-            if connection.serves(route) { return connection }
+            if connection.serves(route) && connection.usableUntilMs > nowMs { return connection }
             connection.close()
         }
         return nil
@@ -63,9 +64,16 @@ final class UpstreamPool {
     }
 
     /// Takes a tunnel's place, if there is one.
-    func enterTunnel(limit: Int) -> Bool {
-        guard ContainerCounts.take(counts.tunnels, limit: limit) else { return false }
+    func enterStream(limit: Int) -> Bool {
+        guard ContainerCounts.take(counts.streams, limit: limit) else { return false }
         users += 1
+        return true
+    }
+
+    /// Exchanges a place for one among the tunnels, if there is one, and lets the next in.
+    func moveToStreams(limit: Int, _ worker: Worker) -> Bool {
+        guard ContainerCounts.take(counts.streams, limit: limit) else { return false }
+        freeExchangePlace(worker)
         return true
     }
 
@@ -77,17 +85,25 @@ final class UpstreamPool {
         case .waiting:
             waiting.removeAll { $0 === exchange }
             ContainerCounts.giveBack(counts.waiting)
-        case .exchange:
-            ContainerCounts.giveBack(counts.exchanges)
-            admitWaiting()
-            if counts.isAwaited { worker.shared.broadcast(.placeFreed(vmid)) }
-        case .tunnel: ContainerCounts.giveBack(counts.tunnels)
+        case .exchange: freeExchangePlace(worker)
+        case .stream: ContainerCounts.giveBack(counts.streams)
         }
         if isEmpty { worker.dropPool(vmid) }
     }
 
+    private func freeExchangePlace(_ worker: Worker) {
+        ContainerCounts.giveBack(counts.exchanges)
+        admitWaiting()
+        if counts.isAwaited { worker.shared.broadcast(.placeFreed(vmid)) }
+    }
+
     /// Lets those who wait in, first come first served, while there are places.
     func admitWaiting() {
+        // A request that may not go on gives its place back at once. The loop below sees that; a second one inside it
+        // would go as deep as the queue is long.
+        if isAdmitting { return }
+        isAdmitting = true
+        defer { isAdmitting = false }
         while let next = waiting.first {
             guard ContainerCounts.take(counts.exchanges, limit: next.worker.limits.upstream.perVMID) else { return }
             waiting.removeFirst()

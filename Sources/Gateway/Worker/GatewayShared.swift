@@ -32,6 +32,9 @@ public final class GatewayShared: Sendable {
     /// Browsers sent to the login page of late.
     let redirects = RedirectLedger()
     private let mailboxes = Mutex<[Mailbox<WorkerMessage>]>([])
+    private let latest = Mutex<GatewaySnapshot?>(nil)
+    /// The version in force, which loops may not have adopted yet.
+    private let versionInForce = Atomic<UInt64>(0)
 
     /// Shared state for one process.
     public init(
@@ -55,6 +58,22 @@ public final class GatewayShared: Sendable {
 
     /// Applies a changed `limits.connections`.
     public func setConnectionLimit(_ limit: Int) { connectionLimit.store(limit, ordering: .relaxed) }
+
+    /// Brings a version into force.
+    public func adopt(_ next: GatewaySnapshot) {
+        latest.withLock { $0 = next }
+        versionInForce.store(next.version, ordering: .releasing)
+        broadcast(.adopt(next))
+    }
+
+    /// Whether a later version than this is in force.
+    func isSuperseded(_ version: UInt64) -> Bool { versionInForce.load(ordering: .acquiring) > version }
+
+    /// The version in force, if a loop with `snapshot` has yet to adopt it.
+    func inForce(_ snapshot: GatewaySnapshot) -> GatewaySnapshot {
+        guard isSuperseded(snapshot.version), let next = latest.withLock({ $0 }) else { return snapshot }
+        return next
+    }
 
     func add(_ mailbox: Mailbox<WorkerMessage>) { mailboxes.withLock { $0.append(mailbox) } }
 

@@ -1,6 +1,7 @@
 public import Identity
 public import Limits
 public import Routing
+import Synchronization
 public import Wire
 
 /// What the operator set, as the data path needs it. Immutable; a reload makes another.
@@ -41,9 +42,12 @@ public struct GatewaySettings: Sendable {
     }
 }
 
-/// One immutable, validated version of everything a request is decided by. Loops swap it between events, so that a
-/// reload never changes a request under way.
+/// One immutable, validated version of everything a request is decided by. Loops swap it between events.
 public final class GatewaySnapshot: Sendable {
+    private static let made = Atomic<UInt64>(0)
+
+    /// Grows with each one made, so that two are compared by a number.
+    let version = GatewaySnapshot.made.add(1, ordering: .relaxed).newValue
     /// What the operator set.
     public let settings: GatewaySettings
     /// The routes.

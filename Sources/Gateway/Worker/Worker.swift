@@ -23,6 +23,8 @@ public final class Worker {
     /// The field table of whatever head is being looked at; what it holds ends with the event.
     private(set) var fields: HeadFields
     private(set) var snapshot: GatewaySnapshot
+    /// The snapshot's: what was decided by it is not looked at again while it stays.
+    private(set) var version: UInt64
     /// The snapshot's: read where they lie, without holding the snapshot.
     private(set) var settings: GatewaySettings
     private(set) var certificates: CertificateStore
@@ -52,6 +54,7 @@ public final class Worker {
         self.shared = shared
         self.snapshot = snapshot
         settings = snapshot.settings
+        version = snapshot.version
         metrics = shared.metrics[index]
         fields = Self.makeFields(snapshot)
         self.certificates = try CertificateStore(certificates, settings: tls, ticketKeys: ticketKeys)
@@ -60,6 +63,9 @@ public final class Worker {
         try mailbox.deliver(on: loop) { self.receive($0) }
         shared.add(mailbox)
         loop.turnEnded = { [unowned self] in self.endTurn() }
+        loop.tick(everyMs: 500) { [unowned self] in
+            for client in clients.all { client.timePassed() }
+        }
     }
 
     /// Accepts on a listening socket of this loop's own: HTTPS, or plain HTTP that is redirected.
@@ -154,6 +160,7 @@ public final class Worker {
 
     private func adopt(_ next: GatewaySnapshot) {
         snapshot = next
+        version = next.version
         settings = next.settings
         let needed = Self.makeFields(next)
         if needed.capacity > fields.capacity { fields = needed }

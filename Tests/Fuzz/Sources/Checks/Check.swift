@@ -86,6 +86,9 @@ public enum Check {
                 case .complete(let head):
                     verify(Array(bytes[..<head.byteCount]), fields, head.fieldsRange)
                     precondition((100...599).contains(head.status))
+                    for index in 0..<fields.count {
+                        _ = KeepAliveHeader.timeout(in: span.extracting(fields[index].valueRange))
+                    }
                     if head.framing == .untilClose { precondition(!head.keepAlive) }
                     if method == .head || head.status < 200 || head.status == 204 || head.status == 304 {
                         precondition(head.framing == .none)

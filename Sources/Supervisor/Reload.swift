@@ -169,6 +169,9 @@ extension Supervisor {
         case nil: break
         }
         switch result.certificates {
+        case .success(let next) where next.isEmpty && !config.listen.https.isEmpty:
+            metrics.reload(.refused)
+            refused("certificates", [(configPath, 0, "names no certificate while HTTPS listens; those in force stay")])
         case .success(let next): adopt(next)
         case .failure(let found):
             metrics.reload(.refused)
@@ -220,6 +223,11 @@ extension Supervisor {
     private func adopt(_ next: [Certificate]) {
         certificates = next
         warnOfCertificates()
+        for certificate in next {
+            for warning in certificate.warnings {
+                logEvent(.warning, "warning") { $0.field("message", text: "\(certificate.path): \(warning)") }
+            }
+        }
         shared.broadcast(.certificates(next, LoadedFiles.tlsSettings(config), ticketKeys))
         logEvent(.info, "certificates_loaded") { $0.field("certificates", next.count) }
     }

@@ -39,12 +39,11 @@ public final class CertificateStore {
     private let ticketKeys: UnsafeMutablePointer<zlh_ticket_keys>
     private let protocols: [[UInt8]]
 
-    /// Contexts for `certificates`, the first of which serves names that none is for.
+    /// Contexts for `certificates`, the first of which serves names that none is for. Without any, every handshake fails.
     public init(
         _ certificates: [Certificate], settings: TLSSettings, ticketKeys keys: TicketKeys
     ) throws(CertificateProblem) {
-        precondition(!certificates.isEmpty)
-        unsafe initialContext = try Self.makeContext(settings, file: certificates[0].path)
+        unsafe initialContext = try Self.makeContext(settings, file: certificates.first?.path ?? "tls.certificates")
         unsafe ticketKeys = .allocate(capacity: 1)
         unsafe ticketKeys.initialize(to: zlh_ticket_keys())
         unsafe keys.store(in: ticketKeys)
@@ -57,7 +56,7 @@ public final class CertificateStore {
                 holders[name, default: []].append(index)
             }
         }
-        let first = certificates[0].names.first.flatMap { holders[$0] } ?? [0]
+        let first = certificates.first?.names.first.flatMap { holders[$0] } ?? Array(certificates.indices.prefix(1))
         unsafe contexts[first] = initialContext
         try unsafe fill(initialContext, first.map { certificates[$0] })
         for (name, members) in holders {

@@ -1,6 +1,7 @@
 """CONTRACT §8: which certificates are served, what is said of their dates, and that `check` and `run` judge alike."""
 
 import datetime
+import signal
 import subprocess
 import tempfile
 import time
@@ -196,6 +197,30 @@ def test_check_names_every_certificate_that_is_wrong(make_gateway):
     install(gw, with_key("rsa-1024"), with_key("p-256"), of_somebody_else())
     done = run("check", config=gw.config_file)
     assert done.returncode == 78 and "0.crt" in done.stdout and "2.key" in done.stdout and "1.crt" not in done.stdout
+
+
+def test_who_serves_no_https_needs_no_certificate(make_gateway):
+    server, port = Server(), free_port()
+    gw = make_gateway(start=False, routes=1, listen={"https": [], "minecraft": [f"127.0.0.1:{port}"]},
+                      tls={"certificates": []}, minecraft={"health": {"interval": "300ms"}})
+    gw.routes["minecraft"] = [{"host": "play.test", "kind": "direct", "backends": [{"address": server.address}]}]
+    gw.save_routes()
+    assert run("check", config=gw.config_file).returncode == 0
+    gw.start()
+    gw.signal(signal.SIGHUP)
+    gw.wait_log(lambda entry: entry["event"] == "certificates_loaded")
+    assert status(port)["description"]["text"] == server.motd
+    server.close()
+
+
+def test_certificates_cannot_be_taken_away_while_https_listens(make_gateway):
+    """`listen` needs a restart, so that the certificates are still needed."""
+    gw = make_gateway(routes=1)
+    serial, since = served(gw).serial_number, len(gw.log)
+    gw.write_config(listen={"https": [], "minecraft": [f"127.0.0.1:{free_port()}"]}, tls={"certificates": []})
+    gw.signal(signal.SIGHUP)
+    gw.wait_log(lambda entry: entry["level"] == "error" and "no certificate" in entry["message"], 4, since)
+    assert served(gw).serial_number == serial
 
 
 # --- dates ---

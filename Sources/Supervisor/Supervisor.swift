@@ -207,8 +207,6 @@ public final class Supervisor {
         shared.sessions.shareActivity(all: true, now: LoadedFiles.moment())
         adminServer?.stop()
         _ = log.flushAndStop()
-        // A loop that still runs would use what ending the process in order takes apart.
-        if runningWorkers > 0 { _exit(failure == nil ? 0 : 70) }
         if let failure { throw LoopFailure(description: "an event loop failed: \(failure)") }
     }
 

@@ -31,6 +31,7 @@ struct DemoCommand: ParsableCommand {
     func run() throws {
         do {
             try DemoRun(folder: state ?? DemoRun.defaultFolder, json: json).run()
+            endProcess(0)
         } catch {
             failWithConfiguration("\(error)")
         }

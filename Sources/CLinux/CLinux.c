@@ -62,6 +62,19 @@ int zlh_local_address(int fd, uint64_t *high, uint64_t *low, uint16_t *port) {
     return 0;
 }
 
+static int socket_option(int fd, int level, int name) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, level, name, &value, &length) < 0 ? -1 : value;
+}
+
+int zlh_is_tcp_listener(int fd, uint64_t *high, uint64_t *low, uint16_t *port, int *takes_ipv4) {
+    if (socket_option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP || socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
+        return 0;
+    *takes_ipv4 = socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0;
+    return zlh_local_address(fd, high, low, port) == 0;
+}
+
 int zlh_listen(uint64_t high, uint64_t low, uint16_t port, int backlog) {
     struct sockaddr_storage storage;
     socklen_t length = fill_address(&storage, high, low, port);

@@ -1,10 +1,10 @@
 extension HTTP1 {
     /// The rules that need the whole request: version, Host, target, framing, connection and upgrade.
     static func judge(
-        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ head: inout RequestHead
+        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ head: inout RequestHead, requiresHost: Bool
     ) throws(HeadDefect) {
         if head.minorVersion > 1 { throw .versionUnsupported }
-        try judgeAuthority(bytes, fields, &head)
+        if requiresHost { try judgeAuthority(bytes, fields, &head) }
         head.framing = try framing(bytes, fields, head.minorVersion)
         switch head.method {
         case .connect: throw .connectUnsupported

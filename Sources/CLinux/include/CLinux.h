@@ -33,6 +33,10 @@ int zlh_try_bind(uint64_t high, uint64_t low, uint16_t port);
 // Starts a non-blocking TCP connect. Returns the descriptor or -errno; a connect under way is success.
 int zlh_connect(uint64_t high, uint64_t low, uint16_t port);
 
+// Whether `fd` is a listening TCP socket: 1 or 0. Sets its address as 16 bytes (IPv4 mapped), its port, and whether an
+// IPv6 one takes IPv4 connections too.
+int zlh_is_tcp_listener(int fd, uint64_t *high, uint64_t *low, uint16_t *port, int *takes_ipv4);
+
 // The local port of a socket, or -errno.
 int zlh_local_port(int fd);
 

@@ -74,7 +74,6 @@ extension PlayerConnection {
         if worker.isDraining || found.absence == .draining {
             return refuseLogin(messages.draining, .draining, .drain)
         }
-        if found.absence == .offline { return refuseOffline() }
         guard found.shared.enter(atMost: found.route.maximumPlayers) else {
             return refuseLogin(messages.full, .full, .limited)
         }
@@ -93,12 +92,7 @@ extension PlayerConnection {
     enum DialResult { case failed, timeout }
 
     private func dial() {
-        let slowStartMs = worker.settings.health.slowStartMs
-        while let route {
-            guard
-                let (index, backend) = route.choose(
-                    for: peer.address, tried: tunnel.tried, slowStartMs: slowStartMs, nowMs: worker.nowMs)
-            else { break }
+        while let route, let (index, backend) = choose(in: route) {
             tunnel.tried.insert(index)
             let endpoint = backend.endpoint
             do {
@@ -116,6 +110,16 @@ extension PlayerConnection {
         }
         leaveRoute()
         refuseOffline()
+    }
+
+    /// The next backend to try. None of those that are out, unless all are.
+    private func choose(in route: RouteState) -> (Int, Backend)? {
+        if route.absence == .offline {
+            return tunnel.tried.isEmpty ? route.chooseLastResort(nowMs: worker.nowMs) : nil
+        }
+        return route.choose(
+            for: peer.address, tried: tunnel.tried, slowStartMs: worker.settings.health.slowStartMs,
+            nowMs: worker.nowMs)
     }
 
     /// A backend did not answer the connect: the next one.
@@ -188,7 +192,7 @@ extension PlayerConnection {
         while !tunnel.clientEnded {
             if link.stream.isBlocked { return stream.readLess() }
             if let pipe = tunnel.pipeToBackend {
-                switch Self.splice(&stream, pipe, &link.stream, &budget) {
+                switch splice(&stream, pipe, &link.stream, &budget) {
                 case .waiting: return noteActivity()
                 case .turnOver:
                     noteActivity()
@@ -222,7 +226,7 @@ extension PlayerConnection {
         while !tunnel.backendEnded {
             if stream.isBlocked { return link.stream.readLess() }
             if let pipe = tunnel.pipeToClient {
-                switch Self.splice(&link.stream, pipe, &stream, &budget) {
+                switch splice(&link.stream, pipe, &stream, &budget) {
                 case .waiting: return noteActivity()
                 case .turnOver:
                     noteActivity()
@@ -255,7 +259,7 @@ extension PlayerConnection {
 
     /// Moves bytes through a pipe until one side has no more or takes no more. At `.idle` the pipe is empty, and a read
     /// tells whether the source has ended.
-    private static func splice(
+    private func splice(
         _ source: inout Stream, _ pipe: Pipe, _ target: inout Stream, _ budget: inout Int
     ) -> SpliceResult {
         while true {
@@ -265,7 +269,8 @@ extension PlayerConnection {
             case .failed: return .targetBroke
             }
             if budget <= 0 { return .turnOver }
-            switch source.fill(pipe) {
+            // What the target's kernel does not take waits in the pipe.
+            switch source.fill(pipe, atMost: max(worker.settings.limits.buffer, target.sendRoom)) {
             case .bytes(let count): budget -= count
             case .blocked, .ended: return .idle
             case .failed: return .sourceBroke

@@ -85,12 +85,18 @@ final class HTTP2Stream: Downstream {
     override var isOpen: Bool { life == .serving }
     override var isBlocked: Bool { waitsForWindow || http2.client.stream.isBlocked }
     override var isWriteShutdown: Bool { output == .end }
+    override var sendRoom: Int { slot.map { http2.sendRoom($0) } ?? 0 }
 
     /// Whether its exchange is over.
     var isFinished: Bool { life == .finished || life == .over }
 
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int { pending.count + inbound.count + exchange.heldBytes }
+
+    override func shed() {
+        endExchange()
+        abort(.memory)
+    }
 
     // MARK: From the client
 

@@ -112,7 +112,9 @@ extension Exchange {
     /// No answer in time; or, during one, a flush is due.
     func answerTimedOut() {
         switch phase {
-        case .requesting: fail(.upstreamTimeout)
+        case .requesting:
+            worker.refuse(.upstreamResponse, client.address)
+            fail(.upstreamTimeout)
         case .answering: if answer.isCompressed { flushAnswer() }
         default: break
         }

@@ -1,4 +1,5 @@
 import Limits
+import Observe
 import Reactor
 import Routing
 import Transport
@@ -126,6 +127,7 @@ final class UpstreamConnection: EventSource {
         case .connecting:
             let exchange = self.exchange
             close()
+            if let exchange { worker.refuse(.upstreamConnect, exchange.client.address) }
             exchange?.fail(.upstreamTimeout)
         case .serving: exchange?.answerTimedOut()
         case .idle: discardIdle()
@@ -139,10 +141,11 @@ final class UpstreamConnection: EventSource {
         worker.dropPool(route.vmid)
     }
 
-    /// Reads what has come into `inbound`.
-    func read() -> ReadOutcome {
+    /// Reads what has come into `inbound`, on its way to `client`.
+    func read(for client: Downstream) -> ReadOutcome {
+        let limit = worker.readLimit(next: stream.nextRead, room: client.sendRoom)
         // Room for the header of an HTTP/2 frame, so that the first one too is sent from where it lies.
-        let outcome = stream.read(into: &inbound, limit: worker.readLimit, headroom: 16, blocks)
+        let outcome = stream.read(into: &inbound, limit: limit, headroom: 16, blocks)
         if case .bytes = outcome { reply.receivedAny = true }
         return outcome
     }

@@ -110,8 +110,8 @@ def test_a_stalled_reader_holds_no_more_than_the_buffer(make_gateway, stall, scr
     held += [stall(gw, upstream, cookie) for _ in range(COUNT)]
     is_settled(gw)
     each = (gw.rss() - before) / COUNT
-    # What an idle connection has too: TLS, and nghttp2's own.
-    own = (48 if stall in (stalled_stream, stalled_h2_connection) else 20) * KIB
+    # What an idle connection has too: TLS; over HTTP/2 nghttp2's own, and up to 16 KiB for the turn's end.
+    own = (60 if stall in (stalled_stream, stalled_h2_connection) else 20) * KIB
     assert each < MOST + own, f"{each / KIB:.0f} KiB each"
     for connection in held:
         connection.close()

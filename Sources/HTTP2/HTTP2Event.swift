@@ -1,13 +1,12 @@
-public import Wire
-
 /// What the client did. Streams go by slots: small numbers, used again once `.closed` was taken.
 public enum HTTP2Event: Sendable, Equatable {
     /// A request. `head` says where in `HTTP2Session.withHeads` its HTTP/1.1 form lies; `ends`: it has no body;
     /// `isTunnel`: an extended CONNECT for a WebSocket (RFC 8441), written as an HTTP/1.1 handshake.
     case request(slot: Int, head: Range<Int>, ends: Bool, isTunnel: Bool)
     /// A request whose head was complete and which is not to be served; the caller answers it. Of its body nothing
-    /// but the end will be told. `method` as far as the head told it; `ends`: it has no body.
-    case refused(slot: Int, HTTP2Refusal, method: Method, ends: Bool)
+    /// but the end will be told. `head` says where in `HTTP2Session.withHeads` lies what tells how to answer it, for
+    /// `HTTP1.skim`: its method, and the fields that were kept before the refusal; `ends`: it has no body.
+    case refused(slot: Int, HTTP2Refusal, head: Range<Int>, ends: Bool)
     /// Bytes of a body: positions in the span given to the call of `receive` that recorded it.
     case data(slot: Int, Range<Int>)
     /// The request is complete: END_STREAM came behind its head. Not told of one whose `.request` said `ends`.

@@ -97,11 +97,15 @@ struct HeadBlock: ~Copyable {
         case .request:
             let isCookie = HTTPSpan.equal(name, "cookie")
             if isCookie { cookieBytes &+= name.count &+ value.count &+ 32 }
-            if refusal != nil { break }
-            if bytes > headBytes {
-                refusal = .headTooLarge(blamesCookies: false)
-            } else if fields > headFields {
-                refusal = .tooManyFields
+            if refusal == nil {
+                if bytes > headBytes {
+                    refusal = .headTooLarge(blamesCookies: false)
+                } else if fields > headFields {
+                    refusal = .tooManyFields
+                }
+            }
+            if refusal != nil {
+                keepTelling(name, value)
             } else if isCookie {
                 addCookie(value)
             } else {
@@ -109,6 +113,17 @@ struct HeadBlock: ~Copyable {
             }
         }
         return true
+    }
+
+    /// Of a request that is refused already: keeps what tells whether a person reads the answer, as far as it is small.
+    private mutating func keepTelling(_ name: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) {
+        guard value.count <= 256, parts.count &+ lines.count <= headBytes &+ 4096 else { return }
+        switch name.count {
+        case 6 where HTTPSpan.equal(name, "accept"), 7 where HTTPSpan.equal(name, ":method"),
+            11 where HTTPSpan.equal(name, "sec-purpose"), 14 where HTTPSpan.hasPrefix(name, "sec-fetch-"):
+            addField(name, value)
+        default: break
+        }
     }
 
     /// Takes note of a field that nghttp2 finds malformed and would pass over; false as in `add`.
@@ -123,12 +138,6 @@ struct HeadBlock: ~Copyable {
         guard case .headTooLarge = refusal else { return refusal }
         let reads = methodIs("GET") || methodIs("HEAD")
         return .headTooLarge(blamesCookies: reads && cookieBytes &* 2 > headBytes)
-    }
-
-    /// The method as far as the head told it.
-    var knownMethod: Method {
-        guard let method else { return .other }
-        return parts.withReadable { Method(recognising: $0.extracting(method)) }
     }
 
     borrowing func methodIs(_ name: StaticString) -> Bool {

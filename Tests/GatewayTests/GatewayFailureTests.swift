@@ -28,6 +28,7 @@ extension GatewayFailure {
         case .prefetch: 17
         case .notFound: 18
         case .draining: 19
+        case .framedLaunch: 20
         }
     }
 }
@@ -88,6 +89,7 @@ extension GatewayFailure {
         Row(
             failure: .upstreamTimeout, status: 504, error: "upstream_timeout", reason: .upstreamTimeout),
         Row(failure: .prefetch, status: 503, error: "unreachable", reason: .unreachable),
+        Row(failure: .framedLaunch(.sameAddress), status: 403, error: "forbidden", reason: .forbidden),
         Row(failure: .notFound, status: 404, error: "not_found", reason: .notFound),
         Row(
             failure: .draining, status: 503, error: "unreachable", reason: .unreachable, closes: true,
@@ -95,7 +97,7 @@ extension GatewayFailure {
     ]
 
     @Test func theTableHasEveryCase() {
-        #expect(Set(Self.rows.map(\.failure.number)) == Set(0...19))
+        #expect(Set(Self.rows.map(\.failure.number)) == Set(0...20))
     }
 
     @Test(arguments: rows)

@@ -42,7 +42,8 @@ extension Exchange {
             let route = try selectUpstream(for: identity.session, vmid: vmid, in: worker.snapshot.routes)
             self.route = route
             if worker.settings.compresses {
-                codingFacts = CodingFacts(head, bytes, fields, usesHeaderToken: identity.usesHeaderToken)
+                codingFacts = CodingFacts(
+                    head, bytes, fields, asker: facts.asker, usesHeaderToken: identity.usesHeaderToken)
             }
             if worker.shared.memoryPressure >= .noBodies, !body.isComplete { throw GatewayFailure.overloaded(.memory) }
             isUpgrade = facts.isUpgrade
@@ -64,6 +65,19 @@ extension Exchange {
         } catch {
             return .fail(error)
         }
+    }
+
+    /// Takes from a head that is refused, or that is not whole, what its answer and the log need; gives the failure.
+    func refusal(_ failure: GatewayFailure, of head: borrowing Span<UInt8>) -> GatewayFailure {
+        let token = head.extracting(HTTP1.skim(head, into: worker.fields))
+        method = Method(recognising: token)
+        record.noteMethod(token)
+        let facts = RequestFacts(refused: method, head, worker.fields)
+        self.facts = facts
+        if case .headTooLarge(let reason, clearsCookies: true) = failure, !facts.isNavigation {
+            return .headTooLarge(reason, clearsCookies: false)
+        }
+        return failure
     }
 
     /// The vmid that the Host names; looked up only when the Host is not the one that this connection named before.

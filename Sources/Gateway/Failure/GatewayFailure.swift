@@ -42,6 +42,8 @@ enum GatewayFailure: Error, Sendable {
     case upstreamTimeout
     /// A browser's prefetch of a launch: nothing was spent.
     case prefetch
+    /// A launch within another page, where its cookie would not be kept: nothing was spent. What opens it in a tab, as HTML.
+    case framedLaunch(TabOffer)
     /// An unknown path under `/.zlh/`.
     case notFound
     /// The gateway is going down.
@@ -58,7 +60,7 @@ enum GatewayFailure: Error, Sendable {
         case .requestTimeout: 408
         case .limited: 429
         case .unauthorized: 401
-        case .forbidden: 403
+        case .forbidden, .framedLaunch: 403
         case .noSuchIDE, .notYetRouted, .notFound: 404
         case .routeConflict, .unreachable, .overloaded, .prefetch, .draining: 503
         case .badGateway: 502
@@ -76,7 +78,7 @@ enum GatewayFailure: Error, Sendable {
         case .requestTimeout: "timeout"
         case .limited, .overloaded: "limited"
         case .unauthorized: "unauthorized"
-        case .forbidden: "forbidden"
+        case .forbidden, .framedLaunch: "forbidden"
         case .noSuchIDE, .notYetRouted: "no_such_ide"
         case .routeConflict: "route_conflict"
         case .unreachable, .prefetch, .draining: "unreachable"
@@ -99,7 +101,7 @@ enum GatewayFailure: Error, Sendable {
         case .limited(let reason, _): reason
         case .overloaded(let reason): reason
         case .unauthorized: .unauthorized
-        case .forbidden: .forbidden
+        case .forbidden, .framedLaunch: .forbidden
         case .noSuchIDE, .notYetRouted: .noSuchIde
         case .routeConflict: .routeConflict
         case .unreachable, .prefetch, .draining: .unreachable
@@ -107,6 +109,11 @@ enum GatewayFailure: Error, Sendable {
         case .upstreamTimeout: .upstreamTimeout
         case .notFound: .notFound
         }
+    }
+
+    /// Whether the answer is a page, whoever asks.
+    var isPageAlways: Bool {
+        if case .framedLaunch = self { true } else { false }
     }
 
     /// Whether HTTP/1 must close: what follows on the connection cannot be told apart from this request.

@@ -359,6 +359,7 @@ def test_many_answers_one_after_the_other_and_mixed(gw, up, cookie):
     {"Sec-Fetch-Site": "none", "X-Moz": "prefetch"},
     {"Sec-Fetch-Site": "none", "X-Purpose": "preview"},
     {"Sec-Fetch-Site": "same-origin", "Referer": "https://evil.example/"},
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"},
     {"Sec-Fetch-Site": None, "Referer": "https://dev-1199.zlh.localhost/"},
     {"Sec-Fetch-Site": None, "Origin": "https://dev-1199.zlh.localhost"},
 ], ids=lambda more: " ".join(f"{name}={value}" for name, value in more.items()))

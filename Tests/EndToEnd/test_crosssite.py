@@ -173,6 +173,13 @@ def test_a_siblings_form_that_looks_same_origin_is_told_by_its_referer(gw, vmid,
 
 
 @over_both
+def test_a_siblings_form_that_withholds_its_referer_has_a_null_origin(gw, vmid, cookie):
+    for origin, status in (("null", 403), (SIBLING, 403), (gw.origin(vmid), 200)):
+        headers = REFETCHED | {"Origin": origin, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        assert gw.request(vmid, "/", headers, method="POST", body=b"a=b", cookie=cookie).status == status
+
+
+@over_both
 def test_two_referers_are_doubtful(gw, vmid, cookie):
     own = gw.origin(vmid)
     headers = [("Sec-Fetch-Site", "same-origin"), ("Referer", own + "/"), ("Referer", SIBLING + "/")]

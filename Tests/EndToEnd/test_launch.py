@@ -214,8 +214,9 @@ def test_a_form_posted_into_a_frame_is_offered_again(gw):
      "Sec-Fetch-Site": "same-origin"},
 ], ids=["link", "Chromium's worker", "old browser", "program", "Firefox's worker"])
 def test_what_still_launches(gw, how):
-    for target in both_links(gw.token(1101))[:1] + both_links(gw.token(1101))[1:]:
-        assert gw.request(1101, target, how).status == 303
+    for at in range(2):
+        for referer in ({}, {"Referer": "https://portal.example/"}):
+            assert gw.request(1101, both_links(gw.token(1101))[at], how | referer).status == 303
     form = f"token={gw.token(1101)}".encode()
     assert gw.request(1101, "/.zlh/launch", how, method="POST", body=form).status == 303
 

@@ -118,6 +118,15 @@ import Wire
         #expect(try passes(request("GET / HTTP/1.1", handshake + [Self.own, "Referer: \(value)"])))
     }
 
+    /// A form that Firefox's worker fetched again, without a Referer.
+    @Test(arguments: [(own, true), ("Origin: null", false), (sibling, false), ("X: y", true)])
+    func refetchedForm(origin: String, passes expected: Bool) throws {
+        let metadata = ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Sec-Fetch-Dest: empty", origin]
+        #expect(try passes(request("POST / HTTP/1.1", metadata + ["Accept: text/html,*/*;q=0.8"])) == expected)
+        #expect(try passes(request("POST / HTTP/1.1", metadata + ["Accept: */*"])))
+        #expect(try passes(request("GET / HTTP/1.1", metadata + ["Accept: text/html"])))
+    }
+
     @Test func aRefererWithThePortOfTheHost() throws {
         let referer = ["Referer: https://dev-1101.example.test/"]
         #expect(try passes(request("POST / HTTP/1.1", referer, host: "dev-1101.example.test:443")))

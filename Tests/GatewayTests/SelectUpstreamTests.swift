@@ -111,6 +111,11 @@ import Wire
             ("GET / HTTP/1.1", ["Sec-Fetch-Site: none", "Referer: https://dev-1102.example.test/"], .foreign),
             ("GET / HTTP/1.1", ["Sec-Fetch-Site: none", "Referer: https://dev-1101.example.test/"], .own),
             ("GET / HTTP/1.1", ["Referer: https://dev-1101.example.test/"], .unknown),
+            (
+                "GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Accept: text/html"],
+                .foreign
+            ),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Accept: */*"], .own),
             ("GET / HTTP/1.1", ["Origin: https://dev-1101.example.test"], .unknown),
             ("GET / HTTP/1.1", ["Origin: https://dev-1102.example.test"], .foreign),
             ("POST / HTTP/1.1", ["Origin: null"], .foreign),

@@ -201,8 +201,8 @@ extension Exchange {
         }
         switch Destination(bytes, fields) {
         case .unsaid where !facts.isUpgrade, .document: return false
-        // Service workers fetch navigations again: in Chromium with their mode, in Firefox as the site's own.
-        case .empty where facts.wantsPage && (isNavigate(bytes, fields) || facts.asker == .own): return false
+        // What service workers fetch again: Chromium keeps the mode.
+        case .empty where hasMode("navigate", bytes, fields) || isRefetched(bytes, fields): return false
         case .iframe, .frame:
             worker.metrics.launch(.embedded)
             return true
@@ -210,11 +210,6 @@ extension Exchange {
             worker.metrics.launch(.embedded)
             throw .forbidden("A launch link has to be opened as a page of its own.")
         }
-    }
-
-    private func isNavigate(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Bool {
-        guard let mode = fields.first(.secFetchMode) else { return false }
-        return HTTPSpan.equalsIgnoringCase(bytes.extracting(mode.valueRange), "navigate")
     }
 
     private static func safeNext(_ next: borrowing ByteBuffer) -> [UInt8] {

@@ -17,8 +17,15 @@ func checkSite(
         guard isOwnOrigin(origin.valueRange, head, bytes) else { throw foreign }
         return
     }
-    // A service worker that fetches a sibling's form again makes it look same-origin, with our own Origin (Firefox).
-    if !head.method.isSafe, namesForeignReferer(head, bytes, fields) { throw foreign }
+    // A service worker of ours that fetches a sibling's form again makes it look same-origin (Firefox). Only Referer
+    // names the sibling then; where it is withheld, Origin is null.
+    if !head.method.isSafe {
+        if namesForeignReferer(head, bytes, fields) { throw foreign }
+        if isRefetched(bytes, fields), let origin = fields.first(.origin), !isOwnOrigin(origin.valueRange, head, bytes)
+        {
+            throw foreign
+        }
+    }
     if let site = fields.first(.secFetchSite) {
         let value = bytes.extracting(site.valueRange)
         if HTTPSpan.equalsIgnoringCase(value, "same-origin") || HTTPSpan.equalsIgnoringCase(value, "none") { return }

@@ -31,28 +31,35 @@ struct RequestFacts: Sendable {
         isNavigation = wantsPage && (method == .get || method == .head)
     }
 
-    /// `Sec-Fetch-Mode: navigate`; or HTML is asked for, and nothing says that it is for a part of a page. The service
-    /// workers of Firefox fetch navigations again with the mode `same-origin` and no destination.
+    /// `Sec-Fetch-Mode: navigate`; or HTML is asked for, and nothing says that it is for a part of a page.
     private static func navigates(_ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields) -> Bool {
-        if let mode = fields.first(.secFetchMode),
-            HTTPSpan.equalsIgnoringCase(bytes.extracting(mode.valueRange), "navigate")
-        {
-            return true
-        }
-        guard let accept = fields.first(.accept) else { return false }
+        if hasMode("navigate", bytes, fields) { return true }
         switch Destination(bytes, fields) {
-        case .unsaid, .document, .empty, .iframe: return acceptsHTML(bytes.extracting(accept.valueRange))
+        case .unsaid, .document, .empty, .iframe: return acceptsHTML(bytes, fields)
         case .frame, .other: return false
         }
     }
+}
 
-    private static func acceptsHTML(_ value: borrowing Span<UInt8>) -> Bool {
-        var members = ListMembers()
-        while let member = members.next(in: value) {
-            if HTTPSpan.hasPrefixIgnoringCase(value.extracting(member), "text/html") { return true }
-        }
-        return false
+/// Whether a service worker fetched a navigation again, as Firefox does it: as the site's own, whoever caused it, which
+/// only `Referer` tells then.
+func isRefetched(_ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields) -> Bool {
+    hasMode("same-origin", bytes, fields) && acceptsHTML(bytes, fields)
+}
+
+func hasMode(_ mode: StaticString, _ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields) -> Bool {
+    guard let field = fields.first(.secFetchMode) else { return false }
+    return HTTPSpan.equalsIgnoringCase(bytes.extracting(field.valueRange), mode)
+}
+
+private func acceptsHTML(_ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields) -> Bool {
+    guard let accept = fields.first(.accept) else { return false }
+    let value = bytes.extracting(accept.valueRange)
+    var members = ListMembers()
+    while let member = members.next(in: value) {
+        if HTTPSpan.hasPrefixIgnoringCase(value.extracting(member), "text/html") { return true }
     }
+    return false
 }
 
 /// Who made the browser ask.
@@ -62,12 +69,15 @@ enum Asker: Sendable {
     /// Nobody says: a program, or a browser from before Fetch Metadata.
     case unknown
     /// A page of another site, as which the container's neighbours count, or perhaps one: what browsers fetch ahead may be
-    /// a page's suggestion (speculation rules send `Sec-Fetch-Site: none`).
+    /// a page's suggestion (speculation rules send `Sec-Fetch-Site: none`), and what a service worker fetches again
+    /// without a `Referer` may be anybody's.
     case foreign
 
     init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields) {
         let said = Asker(metadata: bytes, fields)
         if said == .foreign || namesForeignReferer(head, bytes, fields) {
+            self = .foreign
+        } else if !fields.contains(.referer), isRefetched(bytes, fields) {
             self = .foreign
         } else if said == nil || head.isWebSocketUpgrade, let origin = fields.first(.origin),
             !isOwnOrigin(origin.valueRange, head, bytes)

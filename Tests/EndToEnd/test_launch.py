@@ -488,6 +488,7 @@ def test_login_url_gets_navigations_only_with_next_and_reason(make_gateway):
     refetched = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty",
                  "Sec-Fetch-Site": "same-origin"}
     assert gw.request(1101, "/", refetched).status == 303, "a navigation that Firefox's service worker fetched again"
+    assert gw.request(1101, "/.zlh/session", NAVIGATION).status == 401
 
 
 @over_both

@@ -19,6 +19,7 @@ extension Exchange {
         // `/.zlhx` is the container's, `/.zlh` alone is nothing.
         if path.count > 5 && path[5] != UInt8(ascii: "/") { return nil }
         if HTTPSpan.equal(path, "/.zlh/launch") {
+            isLaunch = true
             switch head.method {
             case .get, .head: return try launchByLink(head, bytes, fields, facts)
             case .post: return try beginLaunchForm(head, bytes, fields, facts)

@@ -215,7 +215,9 @@ extension Exchange {
     /// Where a browser without a session is sent: `login_url` filled in, or `nil` for a page.
     private func loginLocation(_ why: LoginReason) -> [UInt8]? {
         let url = worker.settings.loginURL
+        // Who asks one of our own endpoints is told there.
         guard !url.isEmpty, facts?.isNavigation == true,
+            !record.target.withReadable({ HTTPSpan.hasPrefix($0, "/.zlh/") }),
             worker.shared.redirects.allows(client.address, vmid: vmid, nowMs: worker.nowMs)
         else { return nil }
         var next = ByteBuffer()

@@ -24,8 +24,9 @@ public enum HTTP2Event: Sendable, Equatable {
 public enum HTTP2Refusal: Sendable, Equatable {
     /// Over `HTTP2Settings.headBytes`: 431. `blamesCookies`: a GET or HEAD whose cookies alone fill half of that.
     case headTooLarge(blamesCookies: Bool)
-    /// Over `HTTP2Settings.headFields`: 431.
-    case tooManyFields
+    /// Over `HTTP2Settings.headFields`: 431. `blamesCookies`: a GET or HEAD whose cookies, which clients send in pieces,
+    /// fill half of that, or of `headBytes`.
+    case tooManyFields(blamesCookies: Bool)
     /// It contradicts itself or could not be written as an HTTP/1.1 head: 400. The text holds no byte of the client's.
     case badRequest(StaticString)
     /// A CONNECT that is not for a WebSocket: 501.
@@ -35,7 +36,8 @@ public enum HTTP2Refusal: Sendable, Equatable {
     public static func == (a: Self, b: Self) -> Bool {
         switch (a, b) {
         case (.headTooLarge(let a), .headTooLarge(let b)): a == b
-        case (.tooManyFields, .tooManyFields), (.connectUnsupported, .connectUnsupported): true
+        case (.tooManyFields(let a), .tooManyFields(let b)): a == b
+        case (.connectUnsupported, .connectUnsupported): true
         case (.badRequest(let a), .badRequest(let b)): "\(a)" == "\(b)"
         default: false
         }

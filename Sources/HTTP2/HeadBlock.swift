@@ -18,6 +18,7 @@ struct HeadBlock: ~Copyable {
     private var bytes = 0
     private var fields = 0
     private var cookieBytes = 0
+    private var cookies = 0
     var refusal: HTTP2Refusal?
 
     /// The values of pseudo-fields and of `host`, and where each lies; nil when it did not come.
@@ -51,6 +52,7 @@ struct HeadBlock: ~Copyable {
         bytes = 0
         fields = 0
         cookieBytes = 0
+        cookies = 0
         refusal = nil
         method = nil
         path = nil
@@ -96,12 +98,15 @@ struct HeadBlock: ~Copyable {
             if bytes > HTTP2Settings.trailerBytes || fields > headFields { isOverflowing = true }
         case .request:
             let isCookie = HTTPSpan.equal(name, "cookie")
-            if isCookie { cookieBytes &+= name.count &+ value.count &+ 32 }
+            if isCookie {
+                cookieBytes &+= name.count &+ value.count &+ 32
+                cookies &+= 1
+            }
             if refusal == nil {
                 if bytes > headBytes {
                     refusal = .headTooLarge(blamesCookies: false)
                 } else if fields > headFields {
-                    refusal = .tooManyFields
+                    refusal = .tooManyFields(blamesCookies: false)
                 }
             }
             if refusal != nil {
@@ -135,10 +140,15 @@ struct HeadBlock: ~Copyable {
 
     /// Why a request that is complete is not to be served by its size, with the blame that only then can be laid.
     borrowing func sizeRefusal() -> HTTP2Refusal? {
-        guard case .headTooLarge = refusal else { return refusal }
-        let reads = methodIs("GET") || methodIs("HEAD")
-        return .headTooLarge(blamesCookies: reads && cookieBytes &* 2 > headBytes)
+        let fillsBytes = cookieBytes &* 2 > headBytes
+        switch refusal {
+        case .headTooLarge: return .headTooLarge(blamesCookies: reads && fillsBytes)
+        case .tooManyFields: return .tooManyFields(blamesCookies: reads && (fillsBytes || cookies &* 2 > headFields))
+        case .badRequest, .connectUnsupported, nil: return refusal
+        }
     }
+
+    private var reads: Bool { methodIs("GET") || methodIs("HEAD") }
 
     borrowing func methodIs(_ name: StaticString) -> Bool {
         guard let method else { return false }

@@ -141,7 +141,7 @@ import Wire
     func refusedHead(head: String, method: String, isNavigation: Bool) {
         let fields = HeadFields(capacity: 20)
         let bytes = Array(head.utf8)
-        let token = bytes.span.extracting(HTTP1.skim(bytes.span, into: fields))
+        let token = bytes.span.extracting(HTTP1.skim(bytes.span, into: fields).method)
         #expect(token.text() == method)
         #expect(RequestFacts(refused: Method(recognising: token), bytes.span, fields).isNavigation == isNavigation)
     }

@@ -103,8 +103,7 @@ extension ClientConnection {
     }
 
     private func refuseHead(_ defect: HeadDefect) {
-        let failure = GatewayFailure(
-            defect, blamesCookies: scan.cookieBytes * 2 > worker.limits.headers.bytes)
+        let failure = GatewayFailure(defect)
         guard case .headTooLarge = defect else { return answerRefused(failure) }
         refusedHead = failure
         watch(.head, afterMs: Self.restOfHeadMs)

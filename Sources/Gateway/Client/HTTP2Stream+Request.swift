@@ -19,7 +19,7 @@ extension HTTP2Stream {
         case .partial:
             refuse(.badRequest("It is no request."), head)
         case .malformed(let defect):
-            refuse(GatewayFailure(defect, blamesCookies: false), head)
+            refuse(GatewayFailure(defect), head)
         }
     }
 

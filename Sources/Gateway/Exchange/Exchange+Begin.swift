@@ -69,15 +69,15 @@ extension Exchange {
 
     /// Takes from a head that is refused, or that is not whole, what its answer and the log need; gives the failure.
     func refusal(_ failure: GatewayFailure, of head: borrowing Span<UInt8>) -> GatewayFailure {
-        let token = head.extracting(HTTP1.skim(head, into: worker.fields))
+        let skimmed = HTTP1.skim(head, into: worker.fields)
+        let token = head.extracting(skimmed.method)
         method = Method(recognising: token)
         record.noteMethod(token)
         let facts = RequestFacts(refused: method, head, worker.fields)
         self.facts = facts
-        if case .headTooLarge(let reason, clearsCookies: true) = failure, !facts.isNavigation {
-            return .headTooLarge(reason, clearsCookies: false)
-        }
-        return failure
+        guard case .headTooLarge(let reason, let clearsCookies) = failure else { return failure }
+        let blamesCookies = clearsCookies || skimmed.cookieBytes * 2 > worker.limits.headers.bytes
+        return .headTooLarge(reason, clearsCookies: facts.isNavigation && blamesCookies)
     }
 
     /// The vmid that the Host names; looked up only when the Host is not the one that this connection named before.

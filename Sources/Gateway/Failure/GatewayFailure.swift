@@ -127,9 +127,9 @@ enum GatewayFailure: Error, Sendable {
 
 extension GatewayFailure {
     /// What a head of HTTP/1, or one of HTTP/2 written as such, was refused for.
-    init(_ defect: HeadDefect, blamesCookies: Bool) {
+    init(_ defect: HeadDefect) {
         switch defect {
-        case .headTooLarge: self = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
+        case .headTooLarge: self = .headTooLarge(.headersBytes, clearsCookies: false)
         case .tooManyFields, .farTooManyFields: self = .headTooLarge(.headersFields, clearsCookies: false)
         case .methodTrace: self = .methodNotAllowed(allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
         case .transferEncodingUnsupported, .connectUnsupported: self = .notImplemented(defect.reason)
@@ -143,7 +143,7 @@ extension GatewayFailure {
     init(_ refusal: HTTP2Refusal) {
         switch refusal {
         case .headTooLarge(let blamesCookies): self = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
-        case .tooManyFields: self = .headTooLarge(.headersFields, clearsCookies: false)
+        case .tooManyFields(let blamesCookies): self = .headTooLarge(.headersFields, clearsCookies: blamesCookies)
         case .badRequest(let what): self = .badRequest(what)
         case .connectUnsupported: self = .notImplemented("CONNECT is served for WebSockets only.")
         }

@@ -125,8 +125,21 @@ extension GatewayFailure {
         #expect(text.contains("\(row.status)") && text.contains(requestIDText))
         #expect(text.contains("\(row.failure.text.message)"))
         #expect(text.contains("http-equiv=\"refresh\"") == (row.reloads != nil))
-        // Self-contained: nothing that loads or runs.
-        for word in ["src=", "href=", "<script", "url(", "@import"] { #expect(!text.contains(word), "\(word)") }
+        // Self-contained: nothing that loads or runs, no link but to the same address.
+        for word in ["src=", "href=\"h", "href=\"/", "<script", "url(", "@import"] {
+            #expect(!text.contains(word), "\(word)")
+        }
+    }
+
+    /// What a stranger posts is only ever text on the page.
+    @Test func aFormIsOfferedAgain() {
+        var page = ByteBuffer()
+        let offer = TabOffer.form(token: Array("a\"b".utf8), next: Array("/<&>".utf8))
+        FailurePage.append(.framedLaunch(offer), id: requestID, now: 50, to: &page)
+        let text = string(page)
+        #expect(text.contains("name=\"token\" value=\"a&quot;b\">"))
+        #expect(text.contains("name=\"next\" value=\"/&lt;&amp;&gt;\">"))
+        #expect(!text.contains("href="))
     }
 
     @Test func aLaunchStopsTryingWhenItsTokenIsOver() {

@@ -188,7 +188,9 @@ def test_firefox_a_siblings_form_through_the_own_worker(gw, firefox):
     firefox.go(url(gw, victim.vmid, "/home"))
     firefox.run("void document.body.insertAdjacentHTML('beforeend', '<form id=f method=post action=/mine></form>')")
     firefox.run("void document.getElementById('f').submit()")
-    wait_for(lambda: victim.last.method == "POST" and victim.last.target == "/mine", 10)
+    # Until it is there: a page that still loads would take the next test's page away.
+    wait_for(lambda: firefox.url == url(gw, victim.vmid, "/mine") and firefox.run("document.readyState") == "complete", 10)
+    assert [request.target for request in victim.requests if request.method == "POST"] == ["/mine"]
 
 
 def test_firefox_after_logout_and_back_through_the_worker(gw, firefox):
@@ -201,4 +203,4 @@ def test_firefox_after_logout_and_back_through_the_worker(gw, firefox):
     portal = container(gw, f"<a id=a href='{link(gw, up.vmid, '/again')}'>open</a>")
     firefox.go(link(gw, portal.vmid))
     firefox.run("void document.getElementById('a').click()")
-    wait_for(lambda: firefox.url == url(gw, up.vmid, "/again"), 10)
+    wait_for(lambda: firefox.url == url(gw, up.vmid, "/again") and firefox.run("document.readyState") == "complete", 10)

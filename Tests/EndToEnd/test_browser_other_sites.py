@@ -6,8 +6,8 @@ import os
 import pytest
 
 from harness.browser import CHROMIUM, chromium
-from harness.firefox import FIREFOX, Firefox
-from harness.gateway import FETCH, wait_for
+from harness import firefox as marionette
+from harness.gateway import FETCH, free_port, wait_for
 from harness.tokens import SigningKey
 from harness.upstreams import answer, replies
 
@@ -64,10 +64,18 @@ def page(browser):
 
 @pytest.fixture(scope="module")
 def firefox():
-    if not FIREFOX:
+    if not os.path.exists(marionette.FIREFOX):
         pytest.skip("no firefox")
-    with Firefox() as firefox:
-        yield firefox
+    with marionette.firefox(free_port()) as browser:
+        yield browser
+
+
+def shows(firefox, expression: str):
+    """What it comes to; None while one page makes way for another."""
+    try:
+        return firefox.evaluate(expression)
+    except AssertionError:
+        return None
 
 
 def elsewhere(page, body: str):
@@ -172,35 +180,39 @@ def test_a_page_after_logout_can_be_read(gw, page):
     assert page.title() == "Please sign in" and page.evaluate("document.contentType") == "text/html"
 
 
+def arrived(firefox, address: str):
+    wait_for(lambda: shows(firefox, "[location.href, document.readyState].join()") == f"{address},complete", 10)
+
+
 # --- Firefox, whose workers fetch navigations again as the site's own ---
 
 def test_firefox_a_siblings_form_through_the_own_worker(gw, firefox):
     victim, sibling = container(gw), container(gw)
-    firefox.go(link(gw, sibling.vmid))
-    firefox.go(link(gw, victim.vmid))
-    assert firefox.run(WORKED)
+    firefox.goto(link(gw, sibling.vmid))
+    firefox.goto(link(gw, victim.vmid))
+    assert firefox.evaluate(WORKED)
     for policy in ("strict-origin-when-cross-origin", "no-referrer", "same-origin"):
         sibling.home = form(url(gw, victim.vmid, "/posted"), policy)
-        firefox.go(url(gw, sibling.vmid, "/home"), wait=False)
-        wait_for(lambda: firefox.url == url(gw, victim.vmid, "/posted"), 10)
-        wait_for(lambda: "another site" in (firefox.run("document.body ? document.body.innerText : ''") or ""), 10)
+        firefox.goto(url(gw, sibling.vmid, "/home"))
+        wait_for(lambda: shows(firefox, "location.href") == url(gw, victim.vmid, "/posted"), 10)
+        wait_for(lambda: "another site" in (shows(firefox, "document.body.innerText") or ""), 10)
     assert all(request.method == "GET" for request in victim.requests)
-    firefox.go(url(gw, victim.vmid, "/home"))
-    firefox.run("void document.body.insertAdjacentHTML('beforeend', '<form id=f method=post action=/mine></form>')")
-    firefox.run("void document.getElementById('f').submit()")
+    firefox.goto(url(gw, victim.vmid, "/home"))
+    firefox.evaluate("void document.body.insertAdjacentHTML('beforeend', '<form id=f method=post action=/mine></form>')")
+    firefox.evaluate("void document.getElementById('f').submit()")
     # Until it is there: a page that still loads would take the next test's page away.
-    wait_for(lambda: firefox.url == url(gw, victim.vmid, "/mine") and firefox.run("document.readyState") == "complete", 10)
+    arrived(firefox, url(gw, victim.vmid, "/mine"))
     assert [request.target for request in victim.requests if request.method == "POST"] == ["/mine"]
 
 
 def test_firefox_after_logout_and_back_through_the_worker(gw, firefox):
     up = container(gw)
-    firefox.go(link(gw, up.vmid))
-    assert firefox.run(WORKED)
-    assert firefox.run("fetch('/.zlh/logout', {method: 'POST'}).then(r => r.status)") == 204
-    firefox.go(url(gw, up.vmid, "/home"))
-    assert firefox.run("document.title") == "Please sign in" and firefox.run("document.contentType") == "text/html"
+    firefox.goto(link(gw, up.vmid))
+    assert firefox.evaluate(WORKED)
+    assert firefox.evaluate("fetch('/.zlh/logout', {method: 'POST'}).then(r => r.status)") == 204
+    firefox.goto(url(gw, up.vmid, "/home"))
+    assert firefox.evaluate("document.title") == "Please sign in" and firefox.evaluate("document.contentType") == "text/html"
     portal = container(gw, f"<a id=a href='{link(gw, up.vmid, '/again')}'>open</a>")
-    firefox.go(link(gw, portal.vmid))
-    firefox.run("void document.getElementById('a').click()")
-    wait_for(lambda: firefox.url == url(gw, up.vmid, "/again") and firefox.run("document.readyState") == "complete", 10)
+    firefox.goto(link(gw, portal.vmid))
+    firefox.evaluate("void document.getElementById('a').click()")
+    arrived(firefox, url(gw, up.vmid, "/again"))

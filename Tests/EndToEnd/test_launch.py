@@ -232,6 +232,9 @@ def test_head_says_what_get_would_and_spends_nothing(gw):
             own_headers(answer)
     first = gw.redeem(1101, token)
     assert first.status == 303
+    second = gw.request(1101, both_links(token)[0], NAVIGATION, method="HEAD")
+    assert second.status == 303 and not second.cookies, "a second click would get in"
+    assert gw.request(1101, "/.zlh/session", cookie=session_cookie(first)).status == 200
     for link in both_links(token):
         assert gw.request(1101, link, NAVIGATION, method="HEAD").status == 403
         again = gw.request(1101, link, NAVIGATION, method="HEAD", cookie=session_cookie(first))

@@ -72,16 +72,7 @@ func namesForeignReferer(
     }
     var end = start
     while end < value.count, !endsAuthority(value[end]) { end += 1 }
-    let own = bytes.extracting(head.authorityRange)
-    return !HTTPSpan.equalsIgnoringCase(
-        value.extracting(start..<end - defaultPort(value.extracting(start..<end))),
-        own.extracting(0..<own.count - defaultPort(own)))
-}
-
-/// How many bytes of an authority are `:443`.
-private func defaultPort(_ authority: borrowing Span<UInt8>) -> Int {
-    let count = authority.count
-    return count > 4 && HTTPSpan.equal(authority.extracting(count - 4..<count), ":443") ? 4 : 0
+    return !HTTPSAuthority.equal(value.extracting(start..<end), bytes.extracting(head.authorityRange))
 }
 
 /// What ends an authority, for browsers too (WHATWG URL, "authority state").

@@ -1,13 +1,12 @@
-public import Wire
-
 /// What the client did. Streams go by slots: small numbers, used again once `.closed` was taken.
 public enum HTTP2Event: Sendable, Equatable {
     /// A request. `head` says where in `HTTP2Session.withHeads` its HTTP/1.1 form lies; `ends`: it has no body;
     /// `isTunnel`: an extended CONNECT for a WebSocket (RFC 8441), written as an HTTP/1.1 handshake.
     case request(slot: Int, head: Range<Int>, ends: Bool, isTunnel: Bool)
     /// A request whose head was complete and which is not to be served; the caller answers it. Of its body nothing
-    /// but the end will be told. `method` as far as the head told it; `ends`: it has no body.
-    case refused(slot: Int, HTTP2Refusal, method: Method, ends: Bool)
+    /// but the end will be told. `head` says where in `HTTP2Session.withHeads` lies what tells how to answer it, for
+    /// `HTTP1.skim`: its method, and the fields that were kept before the refusal; `ends`: it has no body.
+    case refused(slot: Int, HTTP2Refusal, head: Range<Int>, ends: Bool)
     /// Bytes of a body: positions in the span given to the call of `receive` that recorded it.
     case data(slot: Int, Range<Int>)
     /// The request is complete: END_STREAM came behind its head. Not told of one whose `.request` said `ends`.
@@ -25,8 +24,9 @@ public enum HTTP2Event: Sendable, Equatable {
 public enum HTTP2Refusal: Sendable, Equatable {
     /// Over `HTTP2Settings.headBytes`: 431. `blamesCookies`: a GET or HEAD whose cookies alone fill half of that.
     case headTooLarge(blamesCookies: Bool)
-    /// Over `HTTP2Settings.headFields`: 431.
-    case tooManyFields
+    /// Over `HTTP2Settings.headFields`: 431. `blamesCookies`: a GET or HEAD whose cookies, which clients send in pieces,
+    /// fill half of that, or of `headBytes`.
+    case tooManyFields(blamesCookies: Bool)
     /// It contradicts itself or could not be written as an HTTP/1.1 head: 400. The text holds no byte of the client's.
     case badRequest(StaticString)
     /// A CONNECT that is not for a WebSocket: 501.
@@ -36,7 +36,8 @@ public enum HTTP2Refusal: Sendable, Equatable {
     public static func == (a: Self, b: Self) -> Bool {
         switch (a, b) {
         case (.headTooLarge(let a), .headTooLarge(let b)): a == b
-        case (.tooManyFields, .tooManyFields), (.connectUnsupported, .connectUnsupported): true
+        case (.tooManyFields(let a), .tooManyFields(let b)): a == b
+        case (.connectUnsupported, .connectUnsupported): true
         case (.badRequest(let a), .badRequest(let b)): "\(a)" == "\(b)"
         default: false
         }

@@ -43,9 +43,9 @@ extension HTTP2Session {
         switch block.finish(ends: isLast, into: &heads) {
         case .request(let head, let isTunnel):
             events.append(.request(slot: slot, head: head, ends: isLast, isTunnel: isTunnel))
-        case .refused(let refusal):
+        case .refused(let refusal, let head):
             slots[slot].discardsBody = true
-            events.append(.refused(slot: slot, refusal, method: block.knownMethod, ends: isLast))
+            events.append(.refused(slot: slot, refusal, head: head, ends: isLast))
         }
         block.end()
     }
@@ -108,6 +108,7 @@ extension HTTP2Session {
 
     func noteGoAwaySent(_ code: UInt32) {
         if code != 0 { isTerminated = true }
+        if code == HTTP2Error.compressionError.rawValue { failedInHead = true }
     }
 
     /// How much of a body goes into a frame that holds `asked` bytes, with nghttp2's flags; or what nghttp2 is to do

@@ -71,6 +71,7 @@ extension HTTP2Session {
         if hasFarTooManyFields {
             terminate(.enhanceYourCalm)
         } else if result < 0 {
+            if result == Int(NGHTTP2_ERR_TOO_MANY_CONTINUATIONS.rawValue) { failedInHead = true }
             terminate(Self.code(of: result))
         }
         while let (id, code) = resetsDue.popLast() {

@@ -32,6 +32,9 @@ public final class HTTP2Session {
     var resetsDue: [(id: Int32, code: HTTP2Error)] = []
     /// Whether `receive` failed for a head of over 1000 fields.
     public internal(set) var hasFarTooManyFields = false
+    /// Whether `receive` failed inside a head: it is no HPACK, or larger than nghttp2 unpacks (a field of 64 KiB, eight
+    /// CONTINUATION frames).
+    public internal(set) var failedInHead = false
 
     // Streams.
     var slots: [StreamSlot] = []

@@ -3,18 +3,22 @@ import Wire
 extension HeadBlock {
     enum Outcome {
         case request(Range<Int>, isTunnel: Bool)
-        case refused(HTTP2Refusal)
+        case refused(HTTP2Refusal, head: Range<Int>)
     }
 
     /// Appends the head of the complete request as HTTP/1.1 writes it, or says why it is refused. `ends`: no body
     /// follows.
     mutating func finish(ends: Bool, into heads: inout ByteBuffer) -> Outcome {
         judge()
-        if let refusal = sizeRefusal() { return .refused(refusal) }
-        guard let method, let path, let name = authority ?? host else {
-            return .refused(.badRequest("incomplete head"))
-        }
         let start = heads.count
+        if let refusal = sizeRefusal() {
+            renderRefused(into: &heads)
+            return .refused(refusal, head: start..<heads.count)
+        }
+        guard let method, let path, let name = authority ?? host else {
+            renderRefused(into: &heads)
+            return .refused(.badRequest("incomplete head"), head: start..<heads.count)
+        }
         parts.withReadable { parts in
             if isWebSocket { heads.append("GET") } else { heads.append(parts.extracting(method)) }
             heads.append(" ")
@@ -38,6 +42,19 @@ extension HeadBlock {
         }
         heads.append("\r\n")
         return .request(start..<heads.count, isTunnel: isWebSocket)
+    }
+
+    /// What is known of a refused request, for `HTTP1.skim`.
+    private borrowing func renderRefused(into heads: inout ByteBuffer) {
+        if let method {
+            parts.withReadable { parts in
+                let method = parts.extracting(method)
+                if FieldText.isVisible(method) { heads.append(method) }
+            }
+        }
+        heads.append(" / HTTP/1.1\r\n")
+        lines.withReadable { heads.append($0) }
+        heads.append("\r\n")
     }
 
     /// The rules that need the whole head.

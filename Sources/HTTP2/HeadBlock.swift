@@ -18,6 +18,7 @@ struct HeadBlock: ~Copyable {
     private var bytes = 0
     private var fields = 0
     private var cookieBytes = 0
+    private var cookies = 0
     var refusal: HTTP2Refusal?
 
     /// The values of pseudo-fields and of `host`, and where each lies; nil when it did not come.
@@ -51,6 +52,7 @@ struct HeadBlock: ~Copyable {
         bytes = 0
         fields = 0
         cookieBytes = 0
+        cookies = 0
         refusal = nil
         method = nil
         path = nil
@@ -96,12 +98,19 @@ struct HeadBlock: ~Copyable {
             if bytes > HTTP2Settings.trailerBytes || fields > headFields { isOverflowing = true }
         case .request:
             let isCookie = HTTPSpan.equal(name, "cookie")
-            if isCookie { cookieBytes &+= name.count &+ value.count &+ 32 }
-            if refusal != nil { break }
-            if bytes > headBytes {
-                refusal = .headTooLarge(blamesCookies: false)
-            } else if fields > headFields {
-                refusal = .tooManyFields
+            if isCookie {
+                cookieBytes &+= name.count &+ value.count &+ 32
+                cookies &+= 1
+            }
+            if refusal == nil {
+                if bytes > headBytes {
+                    refusal = .headTooLarge(blamesCookies: false)
+                } else if fields > headFields {
+                    refusal = .tooManyFields(blamesCookies: false)
+                }
+            }
+            if refusal != nil {
+                keepTelling(name, value)
             } else if isCookie {
                 addCookie(value)
             } else {
@@ -109,6 +118,17 @@ struct HeadBlock: ~Copyable {
             }
         }
         return true
+    }
+
+    /// Of a request that is refused already: keeps what tells whether a person reads the answer, as far as it is small.
+    private mutating func keepTelling(_ name: borrowing Span<UInt8>, _ value: borrowing Span<UInt8>) {
+        guard value.count <= 256, parts.count &+ lines.count <= headBytes &+ 4096 else { return }
+        switch name.count {
+        case 6 where HTTPSpan.equal(name, "accept"), 7 where HTTPSpan.equal(name, ":method"),
+            11 where HTTPSpan.equal(name, "sec-purpose"), 14 where HTTPSpan.hasPrefix(name, "sec-fetch-"):
+            addField(name, value)
+        default: break
+        }
     }
 
     /// Takes note of a field that nghttp2 finds malformed and would pass over; false as in `add`.
@@ -120,16 +140,15 @@ struct HeadBlock: ~Copyable {
 
     /// Why a request that is complete is not to be served by its size, with the blame that only then can be laid.
     borrowing func sizeRefusal() -> HTTP2Refusal? {
-        guard case .headTooLarge = refusal else { return refusal }
-        let reads = methodIs("GET") || methodIs("HEAD")
-        return .headTooLarge(blamesCookies: reads && cookieBytes &* 2 > headBytes)
+        let fillsBytes = cookieBytes &* 2 > headBytes
+        switch refusal {
+        case .headTooLarge: return .headTooLarge(blamesCookies: reads && fillsBytes)
+        case .tooManyFields: return .tooManyFields(blamesCookies: reads && (fillsBytes || cookies &* 2 > headFields))
+        case .badRequest, .connectUnsupported, nil: return refusal
+        }
     }
 
-    /// The method as far as the head told it.
-    var knownMethod: Method {
-        guard let method else { return .other }
-        return parts.withReadable { Method(recognising: $0.extracting(method)) }
-    }
+    private var reads: Bool { methodIs("GET") || methodIs("HEAD") }
 
     borrowing func methodIs(_ name: StaticString) -> Bool {
         guard let method else { return false }

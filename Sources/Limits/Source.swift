@@ -31,6 +31,7 @@ struct Source: Sendable {
     var next: Int32 = -1
     var kinds: InlineArray<2, AtKind> = .init(repeating: AtKind())
     var unauthenticated = TokenLevel()
+    var foreignTokens = TokenLevel()
     var status = TokenLevel()
     var login = TokenLevel()
 

@@ -117,6 +117,8 @@ public struct SourceSettings: Sendable {
     public var blockMs: Int64
     /// Points of each misdeed.
     public var weights: MisdeedWeights
+    /// HTTPS: launch tokens that another site is said to bring.
+    let foreignTokens = TokenRate(perSecond: 100, burst: 500)
 
     /// Settings; whatever is left out has its default.
     public init(

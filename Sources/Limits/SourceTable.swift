@@ -177,11 +177,23 @@ extension SourceTable {
 // MARK: Rates
 
 extension SourceTable {
-    /// Takes a token for an answer 401 or 403 at the HTTPS front: nil when there was one, else the milliseconds until
+    /// Takes a token for an answer 401 or 403 at the HTTPS front, unless another site caused the request: nil when there was one, else the milliseconds until
     /// the next (429 with that as `Retry-After`).
     public func takeUnauthenticated(_ address: IPAddress, nowMs: Int64) -> Int64? {
         take(address, nowMs: nowMs) { source, settings in
             source.unauthenticated.take(settings.https.unauthenticated, nowMs: nowMs)
+        }
+    }
+
+    /// Takes a token for looking at a launch token that, by what the browser says, another site brings: nil when there
+    /// was one, else the milliseconds until the next.
+    ///
+    /// Such requests are neither counted as `unauthenticated` nor penalised, as any page could shut its visitors out by
+    /// them. A program that only claims to be such a browser meets this bound instead, which no page can make a browser
+    /// reach: checking a signature is the dearest thing that a stranger can ask for.
+    public func takeForeignToken(_ address: IPAddress, nowMs: Int64) -> Int64? {
+        take(address, nowMs: nowMs) { source, settings in
+            source.foreignTokens.take(settings.foreignTokens, nowMs: nowMs)
         }
     }
 

@@ -117,7 +117,10 @@ public enum LaunchResult: UInt8, CaseIterable, Sendable, MetricLabel {
     case revoked
     /// No route yet, or another generation: the page retries.
     case waiting
-    case prefetch, limited
+    case prefetch
+    /// Loaded by a page as something else than a page of its own: an image, a script, a frame.
+    case embedded
+    case limited
 
     /// The label's value.
     public var label: StaticString {
@@ -131,6 +134,7 @@ public enum LaunchResult: UInt8, CaseIterable, Sendable, MetricLabel {
         case .revoked: "revoked"
         case .waiting: "waiting"
         case .prefetch: "prefetch"
+        case .embedded: "embedded"
         case .limited: "limited"
         }
     }

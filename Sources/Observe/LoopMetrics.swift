@@ -104,7 +104,7 @@ enum Layout {
     static let byteCounts = tunnels + 2
     static let handshakes = byteCounts + 5 * 2
     static let launches = handshakes + 3 * 2 * HandshakeResult.count
-    static let refusals = launches + 10
+    static let refusals = launches + LaunchResult.count
     static let minecraftResults = refusals + 5 * 64
     static let lastTurn = minecraftResults + 5 * MinecraftResult.count
     static let lag = lastTurn + 1

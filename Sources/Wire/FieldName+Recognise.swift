@@ -32,7 +32,7 @@ extension FieldName {
             case padded("date"): return .date
             default: return .other
             }
-        case 5: return word == padded("range") ? .range : .other
+        case 5: return word == padded("range") ? .range : word == padded("x-moz") ? .purpose : .other
         case 6:
             switch word {
             case padded("accept"): return .accept
@@ -67,6 +67,7 @@ extension FieldName {
         case 9:
             if spells("forwarde", "orwarded") { return .forwarded }
             if spells("x-real-i", "-real-ip") { return .xRealIP }
+            if spells("x-purpos", "-purpose") { return .purpose }
         case 10:
             if spells("user-age", "er-agent") { return .userAgent }
             if spells("connecti", "nnection") { return .connection }

@@ -4,7 +4,9 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case other = 0
     case host, connection, keepAlive, proxyConnection, te, trailer, transferEncoding, upgrade, contentLength
     case expect, cookie, setCookie, authorization, origin, accept, acceptEncoding, range
-    case secFetchSite, secFetchMode, secFetchDest, purpose, secPurpose
+    case secFetchSite, secFetchMode, secFetchDest, secPurpose
+    /// `Purpose`, `X-Purpose` and `X-Moz`, by which browsers marked what they fetch ahead before `Sec-Purpose`.
+    case purpose
     case secWebSocketKey, secWebSocketVersion, secWebSocketAccept, secWebSocketProtocol, secWebSocketExtensions
     case http2Settings, forwarded
     /// Any `X-Forwarded-*`.

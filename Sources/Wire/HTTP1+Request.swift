@@ -30,6 +30,30 @@ extension HTTP1 {
         }
     }
 
+    /// Reads what can be told of a request head that is refused, or that is not whole: its first word, which should be
+    /// the method; into `fields` the lines after the first that are whole and well formed; and how many bytes are cookies,
+    /// in an unfinished line too.
+    public static func skim(
+        _ bytes: borrowing Span<UInt8>, into fields: HeadFields
+    ) -> (method: Range<Int>, cookieBytes: Int) {
+        fields.removeAll()
+        var start = 0
+        while start < bytes.count, bytes[start] == Byte.cr || bytes[start] == Byte.lf { start &+= 1 }
+        var end = start
+        while end < bytes.count, bytes[end] > Byte.space, bytes[end] != 0x7f { end &+= 1 }
+        let line = HTTPSpan.find(Byte.lf, in: bytes, end..<bytes.count)
+        var scan = HeadScan()
+        if line < bytes.count {
+            scan.startLineDone = true
+            scan.lineStart = line &+ 1
+            scan.checked = line &+ 1
+            let limits = HeadLimits(bytes: .max, fields: fields.capacity)
+            if let end = try? readFields(bytes, &scan, fields, limits) { scan.lineStart = end }
+            _ = try? unfinished(bytes, &scan, HeadLimits(bytes: 0))
+        }
+        return (start..<end, scan.cookieBytes)
+    }
+
     /// `method SP request-target SP HTTP-version CRLF` (RFC 9112 section 3). Nil when it is anything else, or not all
     /// there.
     fileprivate static func readRequestLine(

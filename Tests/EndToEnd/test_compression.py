@@ -347,3 +347,29 @@ def test_many_answers_one_after_the_other_and_mixed(gw, up, cookie):
             REPLY[0] = typed("text/css" if n % 3 else "image/png", body)
             answer = client.request(headers=GZIP, cookie=cookie)
             assert (gunzip(answer.body) if n % 3 else answer.body) == body
+
+
+@pytest.mark.parametrize("more", [
+    {"Sec-Fetch-Site": "none", "Referer": "https://dev-1199.zlh.localhost/"},
+    {"Sec-Fetch-Site": "none", "Sec-Purpose": "prefetch", "Referer": "https://dev-1199.zlh.localhost/"},
+    {"Sec-Fetch-Site": "none", "Sec-Purpose": "prefetch"},
+    {"Sec-Fetch-Site": "none", "Sec-Purpose": "prefetch;prerender"},
+    {"Sec-Fetch-Site": "same-origin", "Sec-Purpose": "prefetch"},
+    {"Sec-Fetch-Site": "none", "Purpose": "prefetch"},
+    {"Sec-Fetch-Site": "none", "X-Moz": "prefetch"},
+    {"Sec-Fetch-Site": "none", "X-Purpose": "preview"},
+    {"Sec-Fetch-Site": "same-origin", "Referer": "https://evil.example/"},
+    {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"},
+    {"Sec-Fetch-Site": None, "Referer": "https://dev-1199.zlh.localhost/"},
+    {"Sec-Fetch-Site": None, "Origin": "https://dev-1199.zlh.localhost"},
+], ids=lambda more: " ".join(f"{name}={value}" for name, value in more.items()))
+@pytest.mark.parametrize("kind", ["text/html", "text/javascript"])
+def test_not_for_what_another_site_may_have_caused(gw, up, cookie, kind, more):
+    """Speculation rules of a sibling make the browser ask with `Sec-Fetch-Site: none`, as often as the sibling likes."""
+    headers = {name: value for name, value in (NAVIGATION | {"Accept-Encoding": "gzip"} | more).items()
+               if value is not None}
+    untouched(ask(gw, up, cookie, typed(kind), headers))
+
+
+def test_the_own_referer_changes_nothing(gw, up, cookie):
+    compressed(ask(gw, up, cookie, typed("text/html"), GZIP | {"Referer": gw.origin(up.vmid) + "/page?x"}))

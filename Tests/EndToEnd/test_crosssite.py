@@ -148,3 +148,58 @@ def test_it_comes_after_the_session_and_before_the_route(gw, vmid):
     gw.write_routes(lambda routes: routes["ide"].pop(gone))
     assert gw.request(gone, "/", foreign, cookie=session).status == 403
     assert gw.request(gone, "/", NAVIGATION, cookie=session).status == 404
+
+
+# --- what a service worker's re-fetch hides ---
+
+REFETCHED = fetch("same-origin", "same-origin", "empty", OWN)
+
+
+@over_both
+@pytest.mark.parametrize("referer, passes", [
+    ("{own}/form", True), ("{own}", True), ("{own}:443/", True), ("about:client", True), ("", True), ("/form", True),
+    (None, True),
+    (SIBLING + "/form", False), (SIBLING, False), ("{own}.evil.example/", False), ("{own}@evil.example/", False),
+    ("{own}:8443/", False), ("http://dev-{vmid}.zlh.localhost/", False), ("https://evil.example/{own}/", False),
+])
+def test_a_siblings_form_that_looks_same_origin_is_told_by_its_referer(gw, vmid, cookie, referer, passes):
+    headers = {name: value.replace(OWN, gw.origin(vmid)) for name, value in REFETCHED.items()}
+    if referer is not None:
+        headers["Referer"] = referer.format(own=gw.origin(vmid), vmid=vmid)
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        answer = gw.request(vmid, "/", headers, method=method, body=b"a=b", cookie=cookie)
+        assert answer.status == (200 if passes else 403), (method, answer)
+    assert gw.request(vmid, "/", headers, cookie=cookie).status == 200, "a GET passes"
+
+
+@over_both
+def test_a_siblings_form_that_withholds_its_referer_has_a_null_origin(gw, vmid, cookie):
+    for origin, status in (("null", 403), (SIBLING, 403), (gw.origin(vmid), 200)):
+        headers = REFETCHED | {"Origin": origin, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        assert gw.request(vmid, "/", headers, method="POST", body=b"a=b", cookie=cookie).status == status
+
+
+@over_both
+def test_two_referers_are_doubtful(gw, vmid, cookie):
+    own = gw.origin(vmid)
+    headers = [("Sec-Fetch-Site", "same-origin"), ("Referer", own + "/"), ("Referer", SIBLING + "/")]
+    assert gw.request(vmid, "/", headers, method="POST", body=b"", cookie=cookie).status == 403
+
+
+@over_both
+def test_the_referer_plays_no_part_for_upgrades(gw, vmid, cookie):
+    with gw.client(vmid) as raw:
+        assert websocket.asked(raw, cookie=cookie, headers={"Referer": SIBLING + "/"}).accepted
+
+
+@over_both
+def test_the_referer_covers_logout_and_never_a_launch(gw, vmid):
+    headers = {name: value.replace(OWN, gw.origin(vmid)) for name, value in REFETCHED.items()} | {
+        "Referer": SIBLING + "/"}
+    session = gw.launch(vmid)
+    assert gw.request(vmid, "/.zlh/logout", headers, method="POST", body=b"", cookie=session).status == 403
+    assert gw.request(vmid, "/.zlh/session", cookie=session).status == 200
+    form = f"token={gw.token(vmid)}".encode()
+    headers = NAVIGATION | {"Sec-Fetch-Site": "same-site", "Origin": SIBLING, "Referer": SIBLING + "/",
+                            "Content-Type": "application/x-www-form-urlencoded"}
+    assert gw.request(vmid, "/.zlh/launch", headers, method="POST", body=form).status == 303

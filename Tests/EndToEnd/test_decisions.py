@@ -224,6 +224,78 @@ def test_a_navigation_drowned_by_its_cookies_may_clear_them(gw):
         assert answer.one("clear-site-data") == '"cookies"'
 
 
+BIG = {
+    "cookie": {"Cookie": "a=" + "y" * 33_000}, "field": {"X": "y" * 33_000},
+    "fields": {f"X-{n}": "y" for n in range(101)}, "small cookie": {"Cookie": "a=b", "X": "y" * 33_000},
+    "cookie behind": {"X": "y" * 20_000, "Cookie": "a=" + "y" * 18_000},
+}
+
+
+@over_both
+@pytest.mark.parametrize("big", BIG)
+@pytest.mark.parametrize("how", [
+    NAVIGATION, {"Accept": "text/html"}, {"Sec-Fetch-Mode": "navigate"},
+    {"Accept": "text/html", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"},
+], ids=["Chromium", "old", "mode", "Firefox's worker"])
+def test_a_navigation_too_large_gets_a_page(gw, how, big):
+    for headers in (how | BIG[big], BIG[big] | how):  # whether it comes before or behind the limit
+        with gw.client(1101) as raw:
+            answer = raw.request(headers=headers)
+            assert answer.status == 431 and answer.one("content-type") == "text/html; charset=utf-8", answer
+            assert bool(answer.all("clear-site-data")) == big.startswith("cookie")
+
+
+@over_both
+@pytest.mark.parametrize("big", BIG)
+def test_what_is_no_navigation_and_too_large_gets_json_and_keeps_its_cookies(gw, big):
+    for method, headers in [("GET", FETCH), ("POST", NAVIGATION), ("GET", {})]:
+        with gw.client(1101) as raw:
+            answer = raw.request(method, headers=headers | BIG[big])
+            assert answer.status == 431 and not answer.all("clear-site-data"), answer
+            if method == "GET":
+                assert answer.json()["error"] == "too_large"
+
+
+def test_a_navigation_of_too_many_cookies_may_clear_them(gw):
+    """Over HTTP/2 each is a field of its own."""
+    for headers, clears in ((NAVIGATION, True), (FETCH, False)):
+        with gw.http2(1101) as client:
+            answer = client.request(headers=[*headers.items(), *[("cookie", f"c{n}=x") for n in range(101)]])
+            assert answer.status == 431 and bool(answer.all("clear-site-data")) == clears, answer
+
+
+@over_both
+def test_a_navigation_to_too_long_an_address_gets_a_page(gw):
+    with gw.client(1101) as raw:
+        answer = raw.request(target="/" + "x" * 40_000, headers=NAVIGATION)
+        assert answer.status == 431 and answer.one("content-type") == "text/html; charset=utf-8"
+        assert gw.access(answer.one("x-request-id"))["method"] == "GET"
+
+
+@over_both
+def test_the_log_says_the_method_of_what_is_refused(gw, http):
+    for method in ("GET", "PROPFIND", "X" * 40):
+        with gw.client(1101) as raw:
+            answer = raw.request(method, headers={"X": "y" * 33_000})
+            assert answer.status == 431
+            assert gw.access(answer.one("x-request-id"))["method"] == method[:32]
+
+
+def test_a_malformed_navigation_gets_a_page(gw):
+    for line in ("X : a", "X"):
+        with gw.raw(1101) as raw:
+            raw.send(get(HOST, "Accept: text/html", line))
+            answer = raw.answer()
+            assert answer.status == 400 and answer.one("content-type") == "text/html; charset=utf-8"
+            assert gw.access(answer.one("x-request-id"))["method"] == "GET"
+    for data, method in [(b"G[T / HTTP/1.1\r\n\r\n", "G[T"), (b"\x16\x03\x01\0\r\n", "-"), (b"G\"T /\r\n\r\n", 'G"T')]:
+        with gw.raw(1101) as raw:
+            raw.send(data)
+            answer = raw.answer()
+            assert answer.status == 400 and answer.json()["error"] == "bad_request"
+            assert gw.access(answer.one("x-request-id"))["method"] == method
+
+
 @over_both
 def test_heads_just_inside_the_limit_pass(gw, up, cookie):
     with gw.client(up.vmid) as raw:
@@ -236,6 +308,22 @@ def test_heads_just_inside_the_limit_pass(gw, up, cookie):
 @over_both
 def test_own_paths_come_before_the_session(gw):
     assert gw.request(1101, "/.zlh/nothing", FETCH).status == 404
+
+
+@over_both
+@pytest.mark.parametrize("headers, page", [
+    (NAVIGATION, True), ({"Accept": "text/html"}, True), ({"Accept": "text/html", "Sec-Fetch-Dest": "document"}, True),
+    ({"Accept": "text/html", "Sec-Fetch-Dest": "iframe"}, True), ({"Sec-Fetch-Mode": "navigate"}, True),
+    ({"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin",
+      "Sec-Fetch-Dest": "empty"}, True),
+    ({"Accept": "text/html", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, False),
+    ({"Accept": "*/*", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}, False), ({"Accept": "*/*"}, False), ({}, False),
+], ids=str)
+def test_who_gets_a_page(gw, headers, page):
+    for method in ("GET", "POST"):
+        answer = gw.request(1101, "/", headers, method=method, body=b"" if method == "POST" else None)
+        assert answer.status == 401
+        assert answer.one("content-type") == ("text/html; charset=utf-8" if page else "application/json")
 
 
 @over_both

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from harness import over_both, tokens
+from harness import over_both, tokens, websocket
 from harness.gateway import FETCH, NAVIGATION, session_cookie
 from harness.tokens import SigningKey, b64, claims, compact
 
@@ -131,6 +131,131 @@ def test_prefetch_spends_nothing(gw, header):
     answer = gw.redeem(1101, token, headers=NAVIGATION | header)
     assert answer.status == 503
     assert not answer.cookies
+    assert gw.redeem(1101, token).status == 303
+
+
+NAVIGATED = NAVIGATION | {"Sec-Fetch-Site": "cross-site"}
+
+
+def both_links(token: str) -> list[str]:
+    return [f"/.zlh/launch?token={token}&next=/x", f"/?token={token}"]
+
+
+@over_both
+@pytest.mark.parametrize("how", [
+    *[{"Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest, "Sec-Fetch-Site": site, "Accept": "text/html, */*"}
+      for site in ("cross-site", "same-site")
+      for mode, dest in (("no-cors", "image"), ("no-cors", "script"), ("cors", "empty"), ("no-cors", "empty"),
+                         ("no-cors", "video"), ("cors", "font"), ("no-cors", "worker"))],
+    {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin", "Accept": "*/*"},
+    {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "same-origin", "Accept": "image/*"},
+], ids=lambda how: "/".join(how.values()))
+def test_what_a_page_loads_as_anything_but_a_document_launches_nothing(gw, how):
+    token = gw.token(1101)
+    for link in both_links(token):
+        answer = gw.request(1101, link, how)
+        assert answer.status == 403 and not answer.cookies, answer
+        own_headers(answer)
+    form = f"token={token}".encode()
+    answer = gw.request(1101, "/.zlh/launch", how | {"Content-Type": "application/x-www-form-urlencoded"},
+                        method="POST", body=form)
+    assert answer.status == 403 and not answer.cookies
+    assert gw.redeem(1101, token).status == 303, "nothing was spent"
+
+
+@over_both
+def test_a_websocket_launches_nothing(gw):
+    token = gw.token(1101)
+    for link in both_links(token):
+        for origin in ("own", "https://evil.example", None):
+            with gw.client(1101) as raw:
+                answer = websocket.upgrade(raw, link, origin=origin)
+                assert answer.status == 403 and not answer.cookies
+    assert gw.redeem(1101, token).status == 303
+
+
+@over_both
+@pytest.mark.parametrize("dest", ["iframe", "frame", "embed", "object"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin"])
+def test_a_frame_gets_a_page_that_offers_a_tab(gw, dest, site):
+    """Its cookie would not be kept there."""
+    token = gw.token(1101)
+    framed = NAVIGATION | {"Sec-Fetch-Dest": dest, "Sec-Fetch-Site": site}
+    for link in both_links(token):
+        answer = gw.request(1101, link, framed)
+        assert answer.status == 403 and not answer.cookies, answer
+        assert answer.one("content-type") == "text/html; charset=utf-8"
+        assert re.search('<a href="" target="_blank"', answer.text) and token not in answer.text
+        assert answer.one("referrer-policy") == "no-referrer"
+        assert not answer.all("content-security-policy") and not answer.all("x-frame-options")
+        own_headers(answer)
+    assert gw.redeem(1101, token).status == 303, "nothing was spent"
+
+
+@over_both
+def test_a_form_posted_into_a_frame_is_offered_again(gw):
+    token = gw.token(1101)
+    form = urllib.parse.urlencode({"token": token, "next": '/a?"><script>&b'}).encode()
+    answer = gw.request(1101, "/.zlh/launch", NAVIGATED | {
+        "Sec-Fetch-Dest": "iframe", "Content-Type": "application/x-www-form-urlencoded"}, method="POST", body=form)
+    assert answer.status == 403 and not answer.cookies
+    assert '<form method="post" action="/.zlh/launch" target="_blank"' in answer.text
+    assert f'name="token" value="{token}"' in answer.text
+    assert 'name="next" value="/a?&quot;&gt;&lt;script&gt;&amp;b"' in answer.text
+    empty = gw.request(1101, "/.zlh/launch", NAVIGATED | {"Sec-Fetch-Dest": "iframe"}, method="POST", body=b"")
+    assert empty.status == 403
+    assert gw.redeem(1101, token).status == 303, "nothing was spent"
+
+
+@over_both
+@pytest.mark.parametrize("how", [
+    NAVIGATED, NAVIGATED | {"Sec-Fetch-Dest": "empty"}, {"Accept": "text/html"}, {},
+    {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty",
+     "Sec-Fetch-Site": "same-origin"},
+], ids=["link", "Chromium's worker", "old browser", "program", "Firefox's worker"])
+def test_what_still_launches(gw, how):
+    for at in range(2):
+        for referer in ({}, {"Referer": "https://portal.example/"}):
+            assert gw.request(1101, both_links(gw.token(1101))[at], how | referer).status == 303
+    form = f"token={gw.token(1101)}".encode()
+    assert gw.request(1101, "/.zlh/launch", how, method="POST", body=form).status == 303
+
+
+@over_both
+def test_head_says_what_get_would_and_spends_nothing(gw):
+    token = gw.token(1101)
+    for headers in (NAVIGATION, {}):
+        for link, location in zip(both_links(token), ("/x", "/")):
+            answer = gw.request(1101, link, headers, method="HEAD")
+            assert (answer.status, answer.one("location")) == (303, location)
+            assert not answer.cookies and not answer.all("clear-site-data")
+            own_headers(answer)
+    first = gw.redeem(1101, token)
+    assert first.status == 303
+    second = gw.request(1101, both_links(token)[0], NAVIGATION, method="HEAD")
+    assert second.status == 303 and not second.cookies, "a second click would get in"
+    assert gw.request(1101, "/.zlh/session", cookie=session_cookie(first)).status == 200
+    for link in both_links(token):
+        assert gw.request(1101, link, NAVIGATION, method="HEAD").status == 403
+        again = gw.request(1101, link, NAVIGATION, method="HEAD", cookie=session_cookie(first))
+        assert again.status == 303 and not again.cookies
+    for bad in (gw.token(1102), gw.token(1101, exp=int(time.time()) - 100), "a.b.c"):
+        assert gw.request(1101, f"/?token={bad}", method="HEAD").status == 403
+    assert gw.request(1101, f"/?token={gw.token(1101, gen='later')}", method="HEAD").status == 404
+
+
+@over_both
+def test_head_of_a_launch_keeps_the_session_there_is(gw):
+    cookie = gw.launch(1101, "alice")
+    assert gw.request(1101, f"/?token={gw.token(1101, 'bob')}", method="HEAD", cookie=cookie).status == 303
+    assert gw.request(1101, "/.zlh/session", cookie=cookie).json()["user"] == "alice"
+
+
+@over_both
+@pytest.mark.parametrize("header", [{"X-Moz": "prefetch"}, {"X-Purpose": "preview"}, {"Sec-Purpose": "something-new"}])
+def test_other_ways_to_fetch_ahead_spend_nothing_either(gw, header):
+    token = gw.token(1101)
+    assert gw.redeem(1101, token, headers=NAVIGATION | header).status == 503
     assert gw.redeem(1101, token).status == 303
 
 
@@ -328,7 +453,7 @@ def test_navigation_gets_html_and_all_else_json(gw):
         assert answer.one("www-authenticate") == "ZLH"
         own_headers(answer)
     assert gw.request(1101, "/", {"Accept": "text/html"}).one("content-type").startswith("text/html")
-    assert gw.request(1101, "/", {"Accept": "text/html", "Sec-Fetch-Mode": "cors"}).json()["error"] == "unauthorized"
+    assert gw.request(1101, "/", {"Accept": "text/html", "Sec-Fetch-Dest": "image"}).json()["error"] == "unauthorized"
     posted = gw.request(1101, "/", NAVIGATION, method="POST", body=b"")
     assert posted.status == 401
 
@@ -363,6 +488,10 @@ def test_login_url_gets_navigations_only_with_next_and_reason(make_gateway):
     assert query == {"next": ["/a%20b?c=d&e"], "why": ["none"]}
     assert gw.request(1101, "/", FETCH).status == 401
     assert gw.request(1101, "/", NAVIGATION, method="POST", body=b"").status == 401
+    refetched = {"Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty",
+                 "Sec-Fetch-Site": "same-origin"}
+    assert gw.request(1101, "/", refetched).status == 303, "a navigation that Firefox's service worker fetched again"
+    assert gw.request(1101, "/.zlh/session", NAVIGATION).status == 401
 
 
 @over_both

@@ -125,10 +125,18 @@ def test_headers_timeout_is_absolute(gw):
         for byte in head(raw, "X: " + "y" * 100)[:14]:
             raw.send(bytes([byte]))
             time.sleep(0.1)
-        assert raw.answer().status == 408
+        answer = raw.answer()
+        assert answer.status == 408 and answer.json()["error"] == "timeout"
         assert time.monotonic() - begin < 2
         assert raw.is_closed()
     counted(gw, "headers.timeout", was=was)
+
+
+def test_a_navigation_whose_head_does_not_end_gets_a_page(gw):
+    with gw.raw(1101) as raw:
+        answer = raw.send(head(raw, "Accept: text/html")[:-2] + b"X: ").answer()
+        assert answer.status == 408 and answer.one("content-type") == "text/html; charset=utf-8"
+        assert gw.access(answer.one("x-request-id"))["method"] == "GET"
 
 
 @over_both
@@ -722,6 +730,89 @@ def test_forged_signatures_are_penalised(make_gateway):
     with pytest.raises((OSError, Closed)):
         for _ in range(8):
             assert gw.redeem(1101, gw.token(1101, key=stranger), source="127.9.0.1", timeout=3).status == 403
+
+
+FOREIGN = {"Sec-Fetch-Site": "cross-site", "Referer": "https://evil.example/"}
+TOP = NAVIGATION | FOREIGN
+CAUSED = {
+    "image of a launch": ("GET", "/.zlh/launch?token={bad}", FOREIGN | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+    "image of the hosted link": ("GET", "/?token={bad}", FOREIGN | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+    "popup": ("GET", "/.zlh/launch?token={bad}", TOP),
+    "popup of a sibling": ("GET", "/?token={bad}", NAVIGATION | {"Sec-Fetch-Site": "same-site"}),
+    "frame": ("GET", "/?token={bad}", TOP | {"Sec-Fetch-Dest": "iframe"}),
+    "form in a frame": ("POST", "/.zlh/launch", TOP | {"Sec-Fetch-Dest": "iframe"}),
+    "form": ("POST", "/.zlh/launch", TOP | {"Origin": "https://evil.example"}),
+    "form of an old browser": ("POST", "/.zlh/launch", {"Accept": "text/html", "Origin": "https://evil.example"}),
+    "link of an old browser": ("GET", "/?token={bad}", {"Accept": "text/html", "Referer": "https://evil.example/"}),
+    "image": ("GET", "/favicon.ico", FOREIGN | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+    "speculation": ("GET", "/", NAVIGATION | {"Sec-Purpose": "prefetch"}),
+    "fetch": ("POST", "/", FOREIGN | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}),
+    "long address": ("GET", "/" + "x" * 40_000, FOREIGN | {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+}
+
+
+@over_both
+def test_what_another_site_causes_is_not_held_against_its_visitor(make_gateway):
+    """Images, frames, forms and popups of any page are asked for from its visitor's address."""
+    gw = limited(make_gateway, https={"unauthenticated": "1/s", "unauthenticated_burst": 3},
+                 penalty={"score": 20, "half_life": "60s", "block": "60s"})
+    stranger = tokens.SigningKey("EdDSA", kid=gw.key.kid)
+    session = gw.launch(1101)
+    for name, (method, target, headers) in CAUSED.items():
+        bad = gw.token(1101, key=stranger)
+        body = f"token={bad}".encode() if method == "POST" else None
+        for cookie in (None, session) if target == "/favicon.ico" else (None,):
+            for _ in range(7 if method == "POST" or "token" in target else 4):
+                answer = gw.request(1101, target.replace("{bad}", bad), headers, method=method, body=body, cookie=cookie,
+                                    source="127.9.0.1", timeout=3)
+                assert answer.status in (401, 403, 431), (name, answer)
+    for _ in range(7):
+        with gw.client(1101, source="127.9.0.1", timeout=3) as raw:
+            assert websocket.upgrade(raw, origin="https://evil.example").status in (401, 403)
+    assert gw.request(1101, headers=FETCH, source="127.9.0.1", timeout=3).status == 401
+    assert not gw.refused("penalty") and not gw.refused("https.unauthenticated")
+
+
+@over_both
+def test_launch_tokens_that_another_site_is_said_to_bring_are_bounded(make_gateway):
+    """Who only claims to be such a browser meets a bound (500 at once, 100 a second), and no block."""
+    gw = limited(make_gateway)
+    stranger = tokens.SigningKey("EdDSA", kid=gw.key.kid)
+    bad = gw.token(1101, key=stranger)
+    with gw.client(1101, source="127.9.0.1", timeout=3) as raw:
+        answers = [raw.request(target=f"/?token={bad}", headers=TOP)]
+        while answers[-1].status == 403 and len(answers) < 5000:
+            answers.append(raw.request(target=f"/?token={bad}", headers=TOP))
+        assert len(answers) > 500 and answers[-1].status == 429 and answers[-1].one("retry-after") == "1"
+        assert raw.request(headers={"X-ZLH-Token": bad} | FOREIGN).status == 429
+        assert raw.request(headers=FETCH).status == 401
+    assert gw.redeem(1101, gw.token(1101), source="127.9.0.1").status == 303
+    counted(gw, "https.unauthenticated")
+    assert gw.metric("zlh_edge_launches_total", result="limited") > 0
+    assert not gw.refused("penalty")
+
+
+def test_a_page_that_makes_a_browser_speak_turn_blocks_nobody(make_gateway):
+    """`new RTCPeerConnection({iceServers: [{urls: "turns:…:443?transport=tcp"}]})` speaks to any host."""
+    gw = limited(make_gateway)
+    allocate = bytes.fromhex("000300082112a442") + bytes(range(12)) + bytes.fromhex("0019000411000000")
+    for _ in range(8):
+        with gw.raw(1101, source="127.9.0.1", timeout=3) as raw:
+            assert raw.send(allocate).answer().status == 400
+    assert gw.request(1101, headers=FETCH, source="127.9.0.1", timeout=3).status == 401
+
+
+def test_an_address_too_long_to_unpack_blocks_nobody(make_gateway):
+    """Over HTTP/2 nghttp2 gives the connection up; a page's image can have such an address."""
+    gw = limited(make_gateway)
+    for size in (100_000, 400_000) * 6:
+        with Frames(gw, 1101, source="127.9.0.1", timeout=5) as client:
+            with contextlib.suppress(OSError):
+                client.raw(f.head_block(1, b"\x82\x87" + f.literal(b":authority", client.host.encode())
+                                             + f.literal(b":path", b"/" + b"x" * size)))
+            assert client.is_closed(5)
+    assert gw.request(1101, headers=FETCH, source="127.9.0.1", timeout=3).status == 401
+    assert not gw.refused("penalty")
 
 
 def test_exempt(make_gateway):

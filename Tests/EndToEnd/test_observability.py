@@ -64,6 +64,17 @@ def test_requests_are_counted_with_bounded_labels(gw, http):
 
 
 @over_both
+@pytest.mark.parametrize("method, logged", [
+    ("GET", "GET"), ("PROPFIND", "PROPFIND"), ("get", "get"), ("x-odd!", "x-odd!"), ("M" * 100, "M" * 32),
+])
+def test_the_log_says_the_method_as_it_was_sent(gw, method, logged):
+    upstream = gw.upstream(replies())
+    for cookie in (gw.launch(upstream.vmid), None):
+        answer = gw.request(upstream.vmid, method=method, cookie=cookie)
+        assert gw.access(answer.one("x-request-id"))["method"] == logged
+
+
+@over_both
 def test_gauges_and_launches(gw):
     upstream = gw.upstream(upgrades_and(echoes_bytes))
     launches = gw.metric("zlh_edge_launches_total")

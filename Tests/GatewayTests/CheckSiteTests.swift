@@ -70,6 +70,72 @@ import Wire
         #expect(try passes(request(line, fields)) == expected)
     }
 
+    /// What `Referer` names, and whether an unsafe request with it passes though `Sec-Fetch-Site` says same-origin.
+    @Test(
+        arguments: [
+            ("https://dev-1101.example.test/form?x=1", true),
+            ("https://dev-1101.example.test", true),
+            ("https://dev-1101.example.test:443/", true),
+            ("HTTPS://Dev-1101.Example.Test/", true),
+            ("https://dev-1101.example.test?x", true),
+            ("", true),
+            ("about:blank", true),
+            ("about:client", true),
+            ("null", true),
+            ("/path", true),
+            ("/path?to=https://dev-1102.example.test/", true),
+            ("path", true),
+            ("https://dev-1102.example.test/", false),
+            ("https://dev-1102.example.test", false),
+            ("https://dev-1102.example.test/?https://dev-1101.example.test/", false),
+            ("https://dev-1101.example.test.evil.test/", false),
+            ("https://dev-1101.example.test@evil.test/", false),
+            ("https://evil.test\\@dev-1101.example.test/", false),
+            ("https://user@dev-1101.example.test/", false),
+            ("https://dev-1101.example.test:8443/", false),
+            ("https://dev-1101.example.test:4430/", false),
+            ("https://dev-1101.example.test./", false),
+            ("https://dev-1101.example.tes", false),
+            ("http://dev-1101.example.test/", false),
+            ("android-app://com.example/", false),
+            ("//dev-1102.example.test/", false),
+            ("//dev-1101.example.test/", true),
+            ("https://", false),
+            ("https:///dev-1101.example.test/", false),
+            ("https:dev-1102.example.test", false),
+            (":443", false),
+        ])
+    func referer(value: String, passes expected: Bool) throws {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "BREW"] {
+            for site in [["Sec-Fetch-Site: same-origin", Self.own], ["Sec-Fetch-Site: none"], []] {
+                let bytes = request("\(method) / HTTP/1.1", site + ["Referer: \(value)"])
+                #expect(try passes(bytes) == expected)
+            }
+        }
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            #expect(try passes(request("\(method) / HTTP/1.1", ["Referer: \(value)"])))
+        }
+        #expect(try passes(request("GET / HTTP/1.1", handshake + [Self.own, "Referer: \(value)"])))
+    }
+
+    /// A form that Firefox's worker fetched again, without a Referer.
+    @Test(arguments: [(own, true), ("Origin: null", false), (sibling, false), ("X: y", true)])
+    func refetchedForm(origin: String, passes expected: Bool) throws {
+        let metadata = ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Sec-Fetch-Dest: empty", origin]
+        #expect(try passes(request("POST / HTTP/1.1", metadata + ["Accept: text/html,*/*;q=0.8"])) == expected)
+        #expect(try passes(request("POST / HTTP/1.1", metadata + ["Accept: */*"])))
+        #expect(try passes(request("GET / HTTP/1.1", metadata + ["Accept: text/html"])))
+    }
+
+    @Test func aRefererWithThePortOfTheHost() throws {
+        let referer = ["Referer: https://dev-1101.example.test/"]
+        #expect(try passes(request("POST / HTTP/1.1", referer, host: "dev-1101.example.test:443")))
+        #expect(try !passes(request("POST / HTTP/1.1", referer, host: "dev-1101.example.test:8443")))
+        #expect(try !passes(request("POST / HTTP/1.1", referer + referer)))
+        let ours = ["Referer: https://dev-1101.example.test:8443/"]
+        #expect(try passes(request("POST / HTTP/1.1", ours, host: "Dev-1101.example.test:8443")))
+    }
+
     /// Fields beside the handshake, header token, session cookie, whether it passes.
     @Test(
         arguments: [

@@ -15,7 +15,9 @@ import Wire
         usesHeaderToken: Bool = false
     ) throws -> Coding {
         let asked = request(line, asked)
-        let facts = try withRequest(asked) { CodingFacts($0, $1, $2, usesHeaderToken: usesHeaderToken) }
+        let facts = try withRequest(asked) {
+            CodingFacts($0, $1, $2, asker: Asker($0, $1, $2), usesHeaderToken: usesHeaderToken)
+        }
         let method: Method = line.hasPrefix("HEAD") ? .head : .get
         return try withAnswer(wire(["HTTP/1.1 \(status)"] + answer), to: method) {
             chooseCoding($0, $1, $2, request: facts)

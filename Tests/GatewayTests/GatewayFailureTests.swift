@@ -29,6 +29,7 @@ extension GatewayFailure {
         case .notFound: 18
         case .draining: 19
         case .moved: 20
+        case .framedLaunch: 21
         }
     }
 }
@@ -95,6 +96,7 @@ extension GatewayFailure {
         Row(
             failure: .upstreamTimeout, status: 504, error: "upstream_timeout", reason: .upstreamTimeout),
         Row(failure: .prefetch, status: 503, error: "unreachable", reason: .unreachable),
+        Row(failure: .framedLaunch(.sameAddress), status: 403, error: "forbidden", reason: .forbidden),
         Row(failure: .notFound, status: 404, error: "not_found", reason: .notFound),
         Row(
             failure: .draining, status: 503, error: "unreachable", reason: .unreachable, closes: true,
@@ -130,8 +132,21 @@ extension GatewayFailure {
         #expect(text.contains("\(row.status)") && text.contains(requestIDText))
         #expect(text.contains("\(row.failure.text.message)"))
         #expect(text.contains("http-equiv=\"refresh\"") == (row.reloads != nil))
-        // Self-contained: nothing that loads or runs.
-        for word in ["src=", "href=", "<script", "url(", "@import"] { #expect(!text.contains(word), "\(word)") }
+        // Self-contained: nothing that loads or runs, no link but to the same address.
+        for word in ["src=", "href=\"h", "href=\"/", "<script", "url(", "@import"] {
+            #expect(!text.contains(word), "\(word)")
+        }
+    }
+
+    /// What a stranger posts is only ever text on the page.
+    @Test func aFormIsOfferedAgain() {
+        var page = ByteBuffer()
+        let offer = TabOffer.form(token: Array("a\"b".utf8), next: Array("/<&>".utf8))
+        FailurePage.append(.framedLaunch(offer), id: requestID, now: 50, to: &page)
+        let text = string(page)
+        #expect(text.contains("name=\"token\" value=\"a&quot;b\">"))
+        #expect(text.contains("name=\"next\" value=\"/&lt;&amp;&gt;\">"))
+        #expect(!text.contains("href="))
     }
 
     @Test func aLaunchStopsTryingWhenItsTokenIsOver() {

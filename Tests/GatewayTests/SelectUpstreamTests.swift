@@ -73,7 +73,16 @@ import Wire
             ("GET / HTTP/1.1", ["Sec-Fetch-Mode: navigate"], true, true),
             ("HEAD / HTTP/1.1", ["Sec-Fetch-Mode: navigate"], true, true),
             ("POST / HTTP/1.1", ["Sec-Fetch-Mode: navigate"], false, true),
-            ("GET / HTTP/1.1", ["Sec-Fetch-Mode: cors", "Accept: text/html"], false, false),
+            ("POST / HTTP/1.1", ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: frame"], false, true),
+            (
+                "GET / HTTP/1.1", ["Sec-Fetch-Mode: same-origin", "Sec-Fetch-Dest: empty", "Accept: text/html"], true,
+                true
+            ),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Mode: cors", "Accept: text/html"], true, true),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Dest: document", "Accept: text/html"], true, true),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Dest: iframe", "Accept: text/html"], true, true),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Dest: image", "Accept: text/html"], false, false),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty", "Accept: */*"], false, false),
             ("GET / HTTP/1.1", ["Accept: text/html,application/xhtml+xml;q=0.9"], true, true),
             ("GET / HTTP/1.1", ["Accept: application/json, text/html;q=0.1"], true, true),
             ("GET / HTTP/1.1", ["Accept: */*"], false, false),
@@ -84,5 +93,57 @@ import Wire
         let facts = try withRequest(request(line, fields)) { RequestFacts($0, $1, $2) }
         #expect(facts.isNavigation == isNavigation)
         #expect(facts.wantsPage == wantsPage)
+    }
+
+    /// Who asks, for compression and penalties.
+    @Test(
+        arguments: [
+            ("GET / HTTP/1.1", [], .unknown),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin"], .own),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: none"], .own),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-site"], .foreign),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: cross-site"], .foreign),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: same-origin"], .foreign),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: none", "Sec-Purpose: prefetch"], .foreign),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin", "Sec-Purpose: prefetch;prerender"], .foreign),
+            ("GET / HTTP/1.1", ["Purpose: prefetch"], .foreign),
+            ("GET / HTTP/1.1", ["X-Moz: prefetch"], .foreign),
+            ("GET / HTTP/1.1", ["X-Purpose: preview"], .foreign),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: none", "Referer: https://dev-1102.example.test/"], .foreign),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: none", "Referer: https://dev-1101.example.test/"], .own),
+            ("GET / HTTP/1.1", ["Referer: https://dev-1101.example.test/"], .unknown),
+            (
+                "GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Accept: text/html"],
+                .foreign
+            ),
+            ("GET / HTTP/1.1", ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: same-origin", "Accept: */*"], .own),
+            ("GET / HTTP/1.1", ["Origin: https://dev-1101.example.test"], .unknown),
+            ("GET / HTTP/1.1", ["Origin: https://dev-1102.example.test"], .foreign),
+            ("POST / HTTP/1.1", ["Origin: null"], .foreign),
+            ("POST / HTTP/1.1", ["Origin: null", "Sec-Fetch-Site: same-origin"], .own),
+            ("GET / HTTP/1.1", handshake + ["Origin: null", "Sec-Fetch-Site: same-origin"], .foreign),
+            ("GET / HTTP/1.1", handshake + ["Origin: https://dev-1101.example.test"], .unknown),
+        ] as [(String, [String], Asker)])
+    func asker(line: String, fields: [String], expected: Asker) throws {
+        #expect(try withRequest(request(line, fields)) { RequestFacts($0, $1, $2).asker } == expected)
+    }
+
+    /// Of a head that is refused, what is whole still tells.
+    @Test(arguments: [
+        ("GET /a HTTP/1.1\r\nAccept: text/html\r\nCookie: aaa", "GET", true),
+        ("GET /a b c\r\nAccept: text/html\r\n\r\n", "GET", true),
+        ("PROPFIND /a HTTP/1.1\r\nAccept: text/html\r\n", "PROPFIND", false),
+        ("GET /a HTTP/1.1\r\nAccept: text/ht", "GET", false),
+        ("GET /aaaaaaaaaaaaaaaaa", "GET", false),
+        ("\r\n\r\nGE", "GE", false),
+        ("\u{16}\u{3}\u{1}", "", false),
+        ("", "", false),
+    ])
+    func refusedHead(head: String, method: String, isNavigation: Bool) {
+        let fields = HeadFields(capacity: 20)
+        let bytes = Array(head.utf8)
+        let token = bytes.span.extracting(HTTP1.skim(bytes.span, into: fields).method)
+        #expect(token.text() == method)
+        #expect(RequestFacts(refused: Method(recognising: token), bytes.span, fields).isNavigation == isNavigation)
     }
 }

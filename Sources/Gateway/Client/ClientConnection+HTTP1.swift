@@ -66,6 +66,7 @@ extension ClientConnection {
 
     private func nextHead() -> Bool {
         if stream.isBlocked { return false }
+        if let refusedHead { return awaitRestOfHead(refusedHead) }
         if inbound.isEmpty {
             guard readMore() else { return false }
         }
@@ -105,16 +106,50 @@ extension ClientConnection {
     }
 
     private func refuseHead(_ defect: HeadDefect) {
-        let blamesCookies =
-            scan.cookieBytes * 2 > worker.limits.headers.bytes
-            && scan.method.map { $0 == .get || $0 == .head } ?? false
-        let failure = GatewayFailure(defect, blamesCookies: blamesCookies)
-        if failure.status == 400 { penalise(.malformed) }
-        exchange.method = scan.method ?? .other
+        let failure = GatewayFailure(defect)
+        guard case .headTooLarge = defect else { return answerRefused(failure) }
+        refusedHead = failure
+        watch(.head, afterMs: Self.restOfHeadMs)
+    }
+
+    /// What a browser sends at once has come by then.
+    private static let restOfHeadMs = 250
+
+    /// Reads on in a head that is too large, up to twice the limit; whether to go on.
+    private func awaitRestOfHead(_ failure: GatewayFailure) -> Bool {
+        while inbound.count < worker.limits.headers.bytes * 2, !inbound.withReadable(Self.endsHead) {
+            switch stream.read(into: &inbound, limit: Stream.smallRead, blocks) {
+            case .bytes: continue
+            case .blocked: return false
+            case .ended, .failed: break
+            }
+            break
+        }
+        answerRefused(failure)
+        return true
+    }
+
+    private static func endsHead(_ bytes: borrowing Span<UInt8>) -> Bool {
+        bytes.count >= 4 && HTTPSpan.equal(bytes.extracting(bytes.count - 4..<bytes.count), "\r\n\r\n")
+    }
+
+    private func answerRefused(_ refused: GatewayFailure) {
+        let failure = inbound.withReadable { exchange.refusal(refused, of: $0) }
+        if failure.status == 400, !inbound.withReadable(Self.isTURN) { exchange.penalise(.malformed) }
+        refusedHead = nil
+        watch(.none)
         closesAfterAnswer = true
         inbound.removeAll()
         exchange.fail(failure)
     }
+
+    /// Whether this is what a browser says to a TURN server (RFC 8489 section 5): any page can send one to us, over TLS.
+    private static func isTURN(_ bytes: borrowing Span<UInt8>) -> Bool {
+        bytes.count >= 8 && bytes[0] < 4 && bytes[4] == 0x21 && bytes[5] == 0x12 && bytes[6] == 0xa4 && bytes[7] == 0x42
+    }
+
+    /// The head does not come to its end.
+    func headTookTooLong() { answerRefused(refusedHead ?? .requestTimeout(.headersTimeout)) }
 
     // MARK: Bodies
 

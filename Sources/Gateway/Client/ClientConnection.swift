@@ -26,6 +26,8 @@ final class ClientConnection: Downstream {
     var ticket: SourceTable.Ticket
     let listenerPort: UInt16
     var scan = HeadScan()
+    /// Why a head is refused whose rest is awaited for a moment, as it may tell who reads the answer.
+    var refusedHead: GatewayFailure?
     var phase: Phase
     /// Everything of HTTP/2, once ALPN chose it.
     var http2: HTTP2Connection?
@@ -308,7 +310,7 @@ final class ClientConnection: Downstream {
             if let http2 { http2.leave(nil) } else { closePolitely(nil) }
         case .keepAlive: if let http2 { http2.idled() } else { closePolitely(.keepAlive) }
         case .head:
-            if let http2 { http2.headTookTooLong() } else { exchange.refuse(.requestTimeout(.headersTimeout)) }
+            if let http2 { http2.headTookTooLong() } else { headTookTooLong() }
         case .stall:
             // The kernel reports room late: a slow client may have taken a lot meanwhile.
             if stream.undeliveredBytes + Self.leastProgress <= stalledBytes { return noteProgress() }

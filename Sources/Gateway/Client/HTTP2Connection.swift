@@ -107,8 +107,8 @@ final class HTTP2Connection {
             shutOut()
             return false
         case .failed:
-            // It has said so itself, by a GOAWAY.
-            client.penalise(.malformed)
+            // It has said so itself, by a GOAWAY. Any page can make a browser send an address that is too long.
+            if !session.failedInHead { client.penalise(.malformed) }
             part(session.hasFarTooManyFields ? .headersFields : .badRequest)
             return false
         }
@@ -120,10 +120,10 @@ final class HTTP2Connection {
         case .request(let slot, let range, let ends, let isTunnel):
             let stream = open(slot)
             session.withHeads { stream.decide($0.extracting(range), ends: ends, isTunnel: isTunnel) }
-        case .refused(let slot, let refusal, let method, let ends):
+        case .refused(let slot, let refusal, let head, let ends):
             let stream = open(slot)
             if ends { stream.inputDidEnd() }
-            stream.refuse(GatewayFailure(refusal), method: method)
+            session.withHeads { stream.refuse(GatewayFailure(refusal), $0.extracting(head)) }
         case .data(let slot, let range):
             guard let stream = stream(slot), !stream.isFinished else {
                 stream(slot)?.drop(bytes.extracting(range))

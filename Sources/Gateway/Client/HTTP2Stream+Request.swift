@@ -13,20 +13,20 @@ extension HTTP2Stream {
         let bounds = HeadLimits(bytes: limits.bytes * 2 + 1024, fields: limits.fields + 8, emptyLines: 0)
         switch HTTP1.parseRequestHead(head, scan: &scan, into: worker.fields, limits: bounds) {
         case .complete(let parsed) where isTunnel && !parsed.isWebSocketUpgrade:
-            refuse(.badRequest("It is no WebSocket handshake."), method: .get)
+            refuse(.badRequest("It is no WebSocket handshake."), head)
         case .complete(let parsed):
             plan = exchange.begin(parsed, head, worker.fields)
         case .partial:
-            refuse(.badRequest("It is no request."), method: .other)
+            refuse(.badRequest("It is no request."), head)
         case .malformed(let defect):
-            refuse(GatewayFailure(defect, blamesCookies: false), method: scan.method ?? .other)
+            refuse(GatewayFailure(defect), head)
         }
     }
 
     /// The head breaks a rule or a limit.
-    func refuse(_ failure: GatewayFailure, method: Method) {
-        exchange.method = method
-        if failure.status == 400 { penalise(.malformed) }
+    func refuse(_ failure: GatewayFailure, _ head: borrowing Span<UInt8>) {
+        let failure = exchange.refusal(failure, of: head)
+        if failure.status == 400 { exchange.penalise(.malformed) }
         plan = .fail(failure)
     }
 

@@ -13,16 +13,17 @@ extension Exchange {
             guard head.method == .get || head.method == .head, let query = head.queryRange,
                 let token = RequestTarget.tokenParameter(in: bytes.extracting(query))
             else { return nil }
-            return try launchAtRoot(bytes, fields, query: query, token: token)
+            return try launchAtRoot(bytes, fields, facts, query: query, token: token)
         }
         guard HTTPSpan.hasPrefix(path, "/.zlh") else { return nil }
         // `/.zlhx` is the container's, `/.zlh` alone is nothing.
         if path.count > 5 && path[5] != UInt8(ascii: "/") { return nil }
         if HTTPSpan.equal(path, "/.zlh/launch") {
+            isLaunch = true
             switch head.method {
-            case .get: return try launchByLink(head, bytes, fields)
-            case .post: return try beginLaunchForm(head, bytes, fields)
-            default: throw .methodNotAllowed(allow: "GET, POST")
+            case .get, .head: return try launchByLink(head, bytes, fields, facts)
+            case .post: return try beginLaunchForm(head, bytes, fields, facts)
+            default: throw .methodNotAllowed(allow: "GET, HEAD, POST")
             }
         }
         if HTTPSpan.equal(path, "/.zlh/session") {

@@ -13,10 +13,9 @@ extension Exchange {
 
     /// `GET /.zlh/launch?token=…&next=/path`.
     func launchByLink(
-        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: RequestFacts
     ) throws(GatewayFailure) -> Plan {
-        isLaunch = true
-        try refusePrefetch(bytes, fields)
+        if try isFramedLaunch(bytes, fields, facts) { throw .framedLaunch(.sameAddress) }
         var token = ByteBuffer()
         var next = ByteBuffer()
         if let query = head.queryRange {
@@ -29,10 +28,10 @@ extension Exchange {
 
     /// `GET /?token=…`: the same target without the token.
     func launchAtRoot(
-        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, query: Range<Int>, token: Range<Int>
+        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: RequestFacts, query: Range<Int>,
+        token: Range<Int>
     ) throws(GatewayFailure) -> Plan {
-        isLaunch = true
-        try refusePrefetch(bytes, fields)
+        if try isFramedLaunch(bytes, fields, facts) { throw .framedLaunch(.sameAddress) }
         var value = ByteBuffer()
         value.append(bytes, query.lowerBound + token.lowerBound..<query.lowerBound + token.upperBound)
         var next = ByteBuffer()
@@ -44,13 +43,15 @@ extension Exchange {
 
     /// `POST /.zlh/launch`: the form is read first, from any origin.
     func beginLaunchForm(
-        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: RequestFacts
     ) throws(GatewayFailure) -> Plan {
-        isLaunch = true
-        try refusePrefetch(bytes, fields)
+        isFramed = try isFramedLaunch(bytes, fields, facts)
         if case .length(let count) = head.framing, count > UInt64(Self.formLimit) { throw .payloadTooLarge }
         launchCookies = (currentSession(bytes, fields), knownGeneration(bytes, fields))
-        if body.isComplete { return .answer(try launch(ByteBuffer(), next: ByteBuffer(), cookies: launchCookies)) }
+        if body.isComplete, !isFramed {
+            return .answer(try launch(ByteBuffer(), next: ByteBuffer(), cookies: launchCookies))
+        }
+        if body.isComplete { throw .framedLaunch(.sameAddress) }
         return .collectForm
     }
 
@@ -70,6 +71,10 @@ extension Exchange {
             _ = FormBody.value(of: "next", in: bytes, into: &next)
         }
         do throws(GatewayFailure) {
+            if isFramed {
+                throw GatewayFailure.framedLaunch(
+                    .form(token: token.withReadable { $0.copied() }, next: next.withReadable { $0.copied() }))
+            }
             answerLocally(try launch(token, next: next, cookies: launchCookies))
         } catch {
             fail(error)
@@ -84,6 +89,7 @@ extension Exchange {
     private func launch(
         _ token: borrowing ByteBuffer, next: borrowing ByteBuffer, cookies: LaunchCookies
     ) throws(GatewayFailure) -> LocalAnswer {
+        try boundForeignTokens()
         let now = worker.now
         let snapshot = worker.snapshot
         let verified = token.withReadable { snapshot.verifier.verify($0, vmid: vmid, now: now.epoch) }
@@ -101,6 +107,7 @@ extension Exchange {
         let sealed = SealedSession(
             claims: claims, generation: route.generation, limits: snapshot.settings.session, now: now.epoch)
         if snapshot.revocations.covers(sealed) { throw refuseLaunch(.revoked) }
+        if method == .head { return try foretell(token, claims, sealed, to: target, cookies.session) }
         let (outcome, made) = spend(token, claims, for: sealed, now)
         switch outcome {
         case .first: break
@@ -158,21 +165,50 @@ extension Exchange {
             session, to: target, generationMark: mark, clearsSiteData: cookies.generation != mark)
     }
 
+    /// HEAD is answered as GET would be, but spends and sets nothing: programs that look at links send it.
+    private func foretell(
+        _ token: borrowing ByteBuffer, _ claims: LaunchClaims, _ sealed: SealedSession, to target: [UInt8],
+        _ session: Session?
+    ) throws(GatewayFailure) -> LocalAnswer {
+        let (shared, address, nowMs) = (worker.shared, client.address, worker.nowMs)
+        if let sessionID = shared.spent.sessionID(of: claims.tokenID) {
+            let link = token.withReadable { Digest.sha256($0) }
+            let isSecondClick = shared.launches.withLock { $0.unused(link, from: address, nowMs: nowMs) != nil }
+            guard isSecondClick || session?.id == sessionID else { throw refuseLaunch(.alreadyUsed) }
+            return .redirect(to: target)
+        }
+        let expires = claims.expires + worker.snapshot.verifier.policy.skew
+        if shared.spent.cannotTell(issuedAt: claims.issuedAt, expires: expires) { throw refuseLaunch(.beforeStart) }
+        if sealed.absoluteEnd <= worker.now.epoch { throw refuseLaunch(.expired) }
+        return .redirect(to: target)
+    }
+
     private func refuseLaunch(_ refusal: LaunchRefusal) -> GatewayFailure {
         worker.metrics.launch(LaunchResult(refusal))
-        if refusal.isBadSignature { client.penalise(.badSignature) }
+        if refusal.isBadSignature { penalise(.badSignature) }
         return .forbidden(refusal.message)
     }
 
-    /// A link that works once is not spent on a guess of the browser's.
-    private func refusePrefetch(_ bytes: borrowing Span<UInt8>, _ fields: HeadFields) throws(GatewayFailure) {
-        for name in [FieldName.purpose, .secPurpose] {
-            if let field = fields.first(name),
-                HTTPSpan.hasPrefixIgnoringCase(bytes.extracting(field.valueRange), "prefetch")
-            {
-                worker.metrics.launch(.prefetch)
-                throw .prefetch
-            }
+    /// Refuses a launch that would be in vain before its token is looked at: what a browser fetches ahead, and what a page
+    /// loads as an image, by `fetch()` and so on. Whether the launch is for a frame, where no cookie of ours is kept.
+    private func isFramedLaunch(
+        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: RequestFacts
+    ) throws(GatewayFailure) -> Bool {
+        isLaunch = true
+        if isFetchedAhead(fields) {
+            worker.metrics.launch(.prefetch)
+            throw .prefetch
+        }
+        switch Destination(bytes, fields) {
+        case .unsaid where !facts.isUpgrade, .document: return false
+        // What service workers fetch again: Chromium keeps the mode.
+        case .empty where hasMode("navigate", bytes, fields) || isRefetched(bytes, fields): return false
+        case .iframe, .frame:
+            worker.metrics.launch(.embedded)
+            return true
+        default:
+            worker.metrics.launch(.embedded)
+            throw .forbidden("A launch link has to be opened as a page of its own.")
         }
     }
 

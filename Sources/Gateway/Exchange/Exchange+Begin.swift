@@ -43,7 +43,8 @@ extension Exchange {
                 for: identity.session, vmid: vmid, in: worker.snapshot.routes, isNavigation: facts.isNavigation)
             judgedBy = worker.version
             if worker.settings.compresses {
-                codingFacts = CodingFacts(head, bytes, fields, usesHeaderToken: identity.usesHeaderToken)
+                codingFacts = CodingFacts(
+                    head, bytes, fields, asker: facts.asker, usesHeaderToken: identity.usesHeaderToken)
             }
             if worker.shared.memoryPressure >= .noBodies, !body.isComplete { throw GatewayFailure.overloaded(.memory) }
             isUpgrade = facts.isUpgrade
@@ -65,6 +66,19 @@ extension Exchange {
         } catch {
             return .fail(error)
         }
+    }
+
+    /// Takes from a head that is refused, or that is not whole, what its answer and the log need; gives the failure.
+    func refusal(_ failure: GatewayFailure, of head: borrowing Span<UInt8>) -> GatewayFailure {
+        let skimmed = HTTP1.skim(head, into: worker.fields)
+        let token = head.extracting(skimmed.method)
+        method = Method(recognising: token)
+        record.noteMethod(token)
+        let facts = RequestFacts(refused: method, head, worker.fields)
+        self.facts = facts
+        guard case .headTooLarge(let reason, let clearsCookies) = failure else { return failure }
+        let blamesCookies = clearsCookies || skimmed.cookieBytes * 2 > worker.limits.headers.bytes
+        return .headTooLarge(reason, clearsCookies: facts.isNavigation && blamesCookies)
     }
 
     /// The vmid that the Host names; looked up only when the Host is not the one that this connection named before.

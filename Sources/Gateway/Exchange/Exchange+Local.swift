@@ -48,6 +48,8 @@ extension Exchange {
             return breakOff()
         }
         switch failure {
+        // What another site causes is not held against the visitor whom it uses.
+        case _ where facts?.asker == .foreign: break
         case .unauthorized, .forbidden:
             let nowMs = Int64(worker.nowMs)
             if let waitMs = worker.shared.sources.takeUnauthenticated(client.address, nowMs: nowMs) {
@@ -90,7 +92,7 @@ extension Exchange {
         }
         if isLaunch { head.append("Referrer-Policy: no-referrer\r\n") }
         var page = ByteBuffer(capacity: 2048)
-        if facts?.wantsPage ?? false {
+        if failure.isPageAlways || facts?.wantsPage ?? false {
             head.append("Content-Type: text/html; charset=utf-8\r\n")
             FailurePage.append(failure, id: record.id, now: loop.epochSeconds, to: &page)
         } else {
@@ -100,10 +102,9 @@ extension Exchange {
         finishLocal(&head, page, hasBody: true)
     }
 
-    /// A failure before or outside a whole head: the connection cannot go on.
-    func refuse(_ failure: GatewayFailure) {
-        if phase == .idle { record.begin(worker) }
-        fail(failure)
+    /// Scores a misdeed of the client's, unless another site made its browser commit it.
+    func penalise(_ misdeed: Misdeed) {
+        if facts?.asker != .foreign { client.penalise(misdeed) }
     }
 
     // MARK: Rendering
@@ -214,7 +215,9 @@ extension Exchange {
     /// Where a browser without a session is sent: `login_url` filled in, or `nil` for a page.
     private func loginLocation(_ why: LoginReason) -> [UInt8]? {
         let url = worker.settings.loginURL
+        // Who asks one of our own endpoints is told there.
         guard !url.isEmpty, facts?.isNavigation == true,
+            !record.target.withReadable({ HTTPSpan.hasPrefix($0, "/.zlh/") }),
             worker.shared.redirects.allows(client.address, vmid: vmid, nowMs: worker.nowMs)
         else { return nil }
         var next = ByteBuffer()

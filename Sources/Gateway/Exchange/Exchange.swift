@@ -75,6 +75,8 @@ final class Exchange {
     var retried = false
     /// Whether the request is a launch, whose answers must not leak their address.
     var isLaunch = false
+    /// Whether a launch form is posted into a frame.
+    var isFramed = false
 
     // The answer.
     var answer = Answer()
@@ -167,6 +169,7 @@ final class Exchange {
         route = nil
         retried = false
         isLaunch = false
+        isFramed = false
         answer = Answer()
         dropGzip()
         if compressed.capacity > 0 {

@@ -27,6 +27,7 @@ enum FailurePage {
             page.append(text.advice)
             page.append("</p>")
         }
+        if case .framedLaunch(let offer) = failure { offer.append(to: &page) }
         page.append("<p class=\"id\">Request <code>")
         id.append(to: &page)
         page.append("</code></p></main></body></html>\n")

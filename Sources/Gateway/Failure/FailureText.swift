@@ -65,6 +65,10 @@ extension GatewayFailure {
             FailureText(
                 "Your IDE takes too long", "It accepted the request but did not answer in time.",
                 "Try again in a moment.")
+        case .framedLaunch:
+            FailureText(
+                "Open your IDE in a tab", "Browsers do not keep its session within another page.",
+                "The link is still good.")
         case .prefetch: FailureText("Not prefetched", "A launch link works once, so it is not fetched ahead.")
         case .notFound: FailureText("Not found", "There is nothing at this address.")
         case .draining: FailureText("Restarting", "The gateway is restarting.", "This page tries again by itself.")

@@ -45,6 +45,8 @@ enum GatewayFailure: Error, Sendable {
     case upstreamTimeout
     /// A browser's prefetch of a launch: nothing was spent.
     case prefetch
+    /// A launch within another page, where its cookie would not be kept: nothing was spent. What opens it in a tab, as HTML.
+    case framedLaunch(TabOffer)
     /// An unknown path under `/.zlh/`.
     case notFound
     /// The gateway is going down.
@@ -61,7 +63,7 @@ enum GatewayFailure: Error, Sendable {
         case .requestTimeout: 408
         case .limited: 429
         case .unauthorized: 401
-        case .forbidden: 403
+        case .forbidden, .framedLaunch: 403
         case .noSuchIDE(isNavigation: true), .notYetRouted, .notFound: 404
         case .noSuchIDE, .moved, .routeConflict, .unreachable, .overloaded, .prefetch, .draining: 503
         case .badGateway: 502
@@ -79,7 +81,7 @@ enum GatewayFailure: Error, Sendable {
         case .requestTimeout: "timeout"
         case .limited, .overloaded: "limited"
         case .unauthorized: "unauthorized"
-        case .forbidden: "forbidden"
+        case .forbidden, .framedLaunch: "forbidden"
         case .noSuchIDE, .notYetRouted: "no_such_ide"
         case .routeConflict: "route_conflict"
         case .moved, .unreachable, .prefetch, .draining: "unreachable"
@@ -102,7 +104,7 @@ enum GatewayFailure: Error, Sendable {
         case .limited(let reason, _): reason
         case .overloaded(let reason): reason
         case .unauthorized: .unauthorized
-        case .forbidden: .forbidden
+        case .forbidden, .framedLaunch: .forbidden
         case .noSuchIDE, .notYetRouted: .noSuchIde
         case .routeConflict: .routeConflict
         case .moved, .unreachable, .prefetch, .draining: .unreachable
@@ -110,6 +112,11 @@ enum GatewayFailure: Error, Sendable {
         case .upstreamTimeout: .upstreamTimeout
         case .notFound: .notFound
         }
+    }
+
+    /// Whether the answer is a page, whoever asks.
+    var isPageAlways: Bool {
+        if case .framedLaunch = self { true } else { false }
     }
 
     /// Whether HTTP/1 must close: what follows on the connection cannot be told apart from this request.
@@ -123,9 +130,9 @@ enum GatewayFailure: Error, Sendable {
 
 extension GatewayFailure {
     /// What a head of HTTP/1, or one of HTTP/2 written as such, was refused for.
-    init(_ defect: HeadDefect, blamesCookies: Bool) {
+    init(_ defect: HeadDefect) {
         switch defect {
-        case .headTooLarge: self = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
+        case .headTooLarge: self = .headTooLarge(.headersBytes, clearsCookies: false)
         case .tooManyFields, .farTooManyFields: self = .headTooLarge(.headersFields, clearsCookies: false)
         case .methodTrace: self = .methodNotAllowed(allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
         case .transferEncodingUnsupported, .connectUnsupported: self = .notImplemented(defect.reason)
@@ -139,7 +146,7 @@ extension GatewayFailure {
     init(_ refusal: HTTP2Refusal) {
         switch refusal {
         case .headTooLarge(let blamesCookies): self = .headTooLarge(.headersBytes, clearsCookies: blamesCookies)
-        case .tooManyFields: self = .headTooLarge(.headersFields, clearsCookies: false)
+        case .tooManyFields(let blamesCookies): self = .headTooLarge(.headersFields, clearsCookies: blamesCookies)
         case .badRequest(let what): self = .badRequest(what)
         case .connectUnsupported: self = .notImplemented("CONNECT is served for WebSockets only.")
         }

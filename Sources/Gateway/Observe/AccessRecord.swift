@@ -19,6 +19,8 @@ struct AccessRecord: ~Copyable {
     private(set) var target = ByteBuffer()
     private(set) var host = ByteBuffer()
     private var pathCount = 0
+    /// The beginning of a method that is none of the standard ones.
+    private var otherMethod: [UInt8] = []
     private(set) var isOpen = false
 
     /// Starts the record of a request whose first byte has come.
@@ -35,11 +37,13 @@ struct AccessRecord: ~Copyable {
         target.removeAll()
         host.removeAll()
         pathCount = 0
+        if !otherMethod.isEmpty { otherMethod = [] }
         isOpen = true
     }
 
     /// Keeps what a log line or a redirect needs of the head.
     mutating func note(_ head: RequestHead, _ bytes: borrowing Span<UInt8>) {
+        if head.method == .other { noteMethod(bytes.extracting(head.methodRange)) }
         host.append(lowercasing: bytes.extracting(head.authorityRange))
         if head.pathRange.isEmpty { target.append(UInt8(ascii: "/")) }
         target.append(bytes, head.pathRange)
@@ -49,6 +53,15 @@ struct AccessRecord: ~Copyable {
             target.append(bytes, query)
         }
     }
+
+    /// Keeps the method of a request as it was sent, where it is none of the standard ones.
+    mutating func noteMethod(_ token: borrowing Span<UInt8>) {
+        guard Method(recognising: token) == .other else { return }
+        otherMethod = token.extracting(first: Self.methodBytes).copied()
+    }
+
+    /// What is logged of a method at most; the longest registered one has 17.
+    private static let methodBytes = 32
 
     mutating func close() { isOpen = false }
 
@@ -88,7 +101,11 @@ struct AccessRecord: ~Copyable {
         log.field("client", client)
         if vmid != 0 { log.field("vmid", UInt64(vmid)) }
         if let user = session?.user ?? user { log.field("user", text: user) }
-        log.field("method", method.name)
+        if method == .other {
+            if otherMethod.isEmpty { log.field("method", "-") } else { log.field("method", otherMethod.span) }
+        } else {
+            log.field("method", method.name)
+        }
         host.withReadable { log.field("host", $0) }
         target.withReadable { log.field("path", $0.extracting(first: pathCount)) }
     }

@@ -1,5 +1,6 @@
 import Identity
 import Limits
+import Observe
 import Reactor
 import Routing
 import Wire
@@ -92,15 +93,25 @@ extension Exchange {
         return session.check(now: now, idle: worker.settings.session.idle)
     }
 
+    /// Bounds the tokens that are looked at of a client that is not penalised for bad ones.
+    func boundForeignTokens() throws(GatewayFailure) {
+        guard facts?.asker == .foreign,
+            let waitMs = worker.shared.sources.takeForeignToken(client.address, nowMs: Int64(worker.nowMs))
+        else { return }
+        if isLaunch { worker.metrics.launch(.limited) }
+        throw .limited(.httpsUnauthenticated, retryAfterSeconds: Int((waitMs + 999) / 1000))
+    }
+
     /// A token in a header authorises this request alone; what it opens is bound like a session.
     private func sessionOfToken(_ token: borrowing Span<UInt8>) throws(GatewayFailure) -> Session {
         let now = worker.now
         let snapshot = worker.snapshot
+        try boundForeignTokens()
         let claims: LaunchClaims
         switch snapshot.verifier.verify(token, vmid: vmid, now: now.epoch) {
         case .success(let verified): claims = verified
         case .failure(let refusal):
-            if refusal.isBadSignature { client.penalise(.badSignature) }
+            if refusal.isBadSignature { penalise(.badSignature) }
             throw .unauthorized(refusal == .expired ? .expired : .none)
         }
         let spent = worker.shared.spent

@@ -12,16 +12,7 @@ enum Coding: Sendable {
 
 /// What of a request bears on the coding of its answer, kept until the answer is there.
 struct CodingFacts: Sendable {
-    /// Who made the browser ask.
-    enum Asker: Sendable {
-        /// The container's own pages, the user, or a program with a token of its own.
-        case own
-        /// Nobody says: a program, or a browser from before Fetch Metadata.
-        case unknown
-        /// A page of another site. `checkSite` lets only navigations through.
-        case foreign
-    }
-
+    /// Who asks; a program with a token of its own is `.own`.
     let asker: Asker
     /// Whether a GET, or a HEAD, which tells of the same answer.
     let reads: Bool
@@ -30,14 +21,11 @@ struct CodingFacts: Sendable {
     /// Whether it carries more than a path, which the answer might repeat.
     let hasInput: Bool
 
-    init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields, usesHeaderToken: Bool) {
-        if let site = fields.first(.secFetchSite) {
-            let value = bytes.extracting(site.valueRange)
-            let isOwn = HTTPSpan.equalsIgnoringCase(value, "same-origin") || HTTPSpan.equalsIgnoringCase(value, "none")
-            asker = isOwn && !fields.repeats(.secFetchSite) ? .own : .foreign
-        } else {
-            asker = usesHeaderToken ? .own : .unknown
-        }
+    init(
+        _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: borrowing HeadFields, asker: Asker,
+        usesHeaderToken: Bool
+    ) {
+        self.asker = asker == .unknown && usesHeaderToken ? .own : asker
         reads = (head.method == .get || head.method == .head) && !head.isWebSocketUpgrade
         // A HEAD has nothing to compress; a range is one of the bytes that the container has.
         takesGzip =

@@ -13,7 +13,9 @@ def launched(browser_type, http2: bool = True, **options):
     return browser_type.launch(
         executable_path=CHROMIUM,
         args=["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * 127.0.0.1",
-              "--ignore-certificate-errors", *([] if http2 else ["--disable-http2"])], **options)
+              "--ignore-certificate-errors",
+              # A page that a test makes up counts as one of the internet, which may not load from loopback.
+              "--disable-features=LocalNetworkAccessChecks", *([] if http2 else ["--disable-http2"])], **options)
 
 
 @contextmanager

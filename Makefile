@@ -14,7 +14,7 @@ FUZZ_SECONDS ?= 60
 BENCH_ARGUMENTS ?=
 
 BUILD_PACKAGES := libnghttp2-dev libssl-dev libyaml-dev zlib1g-dev
-TEST_PACKAGES := python3 python3-venv curl openssl chromium nginx haproxy gcc nghttp2-client pebble lego faketime shellcheck
+TEST_PACKAGES := python3 python3-venv curl openssl chromium firefox-esr nginx haproxy lighttpd gcc nghttp2-client pebble lego faketime shellcheck
 BENCH_PACKAGES := python3 openssl curl nginx libnginx-mod-stream haproxy wrk nghttp2-client valgrind binutils
 
 # Installs what is missing of some Debian packages, and says so; does nothing, offline too, when all are there.

@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 static int is_mapped(uint64_t high, uint64_t low) { return high == 0 && low >> 32 == 0xffff; }
 
@@ -58,6 +60,19 @@ int zlh_local_address(int fd, uint64_t *high, uint64_t *low, uint16_t *port) {
     if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0) return -errno;
     read_address(&storage, high, low, port);
     return 0;
+}
+
+static int socket_option(int fd, int level, int name) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    return getsockopt(fd, level, name, &value, &length) < 0 ? -1 : value;
+}
+
+int zlh_is_tcp_listener(int fd, uint64_t *high, uint64_t *low, uint16_t *port, int *takes_ipv4) {
+    if (socket_option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP || socket_option(fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
+        return 0;
+    *takes_ipv4 = socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 0;
+    return zlh_local_address(fd, high, low, port) == 0;
 }
 
 int zlh_listen(uint64_t high, uint64_t low, uint16_t port, int backlog) {
@@ -121,6 +136,16 @@ void zlh_tune_tcp(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+}
+
+int zlh_unsent(int fd) {
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQNSD, &bytes) < 0 ? -1 : bytes;
+}
+
+int zlh_unacknowledged(int fd) {
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
 }
 
 void zlh_limit_unsent(int fd, int bytes) {

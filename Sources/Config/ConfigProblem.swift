@@ -8,13 +8,16 @@ public struct ConfigProblem: Error, Sendable, Equatable, CustomStringConvertible
     public let message: String
     /// Whether the file is used all the same.
     public let isWarning: Bool
+    /// Whether it is the system's trouble rather than the file's: to be tried again.
+    public let mayPass: Bool
 
     /// A problem.
-    public init(file: String, line: Int, message: String, isWarning: Bool = false) {
+    public init(file: String, line: Int, message: String, isWarning: Bool = false, mayPass: Bool = false) {
         self.file = file
         self.line = line
         self.message = message
         self.isWarning = isWarning
+        self.mayPass = mayPass
     }
 
     /// `file:line: message`, with `warning: ` before the message of a warning.

@@ -14,7 +14,7 @@ struct SourceFile {
         do {
             return SourceFile(path: path, bytes: try FileContents.read(path, atMost: mostBytes))
         } catch {
-            throw ConfigProblems(problems: [ConfigProblem(file: path, line: 1, message: error.reason)])
+            throw ConfigProblems(problems: [error.problem()])
         }
     }
 
@@ -41,12 +41,23 @@ public struct FileFailure: Error, Sendable, CustomStringConvertible {
     /// What failed and what the system said.
     public let reason: String
 
+    /// Whether it is the system's trouble rather than the file's: to be tried again.
+    public var mayPass = false
+
     /// `path: reason`.
     public var description: String { "\(path): \(reason)" }
 
     static func system(_ path: String, _ doing: String) -> FileFailure {
         let code = errno
-        return FileFailure(path: path, reason: unsafe "cannot be \(doing): \(String(cString: strerror(code)))")
+        let passing = [EMFILE, ENFILE, ENOMEM, EAGAIN, EINTR, EIO, ESTALE, ETIMEDOUT]
+        return FileFailure(
+            path: path, reason: unsafe "cannot be \(doing): \(String(cString: strerror(code)))",
+            mayPass: passing.contains(code))
+    }
+
+    /// The same as what is wrong with a file of the configuration; `cure` says what to do.
+    public func problem(_ cure: String = "") -> ConfigProblem {
+        ConfigProblem(file: path, line: 1, message: reason + cure, mayPass: mayPass)
     }
 }
 

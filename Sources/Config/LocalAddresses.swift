@@ -2,7 +2,10 @@ import Glibc
 import Wire
 
 /// The addresses of this machine's interfaces: a listener on 0.0.0.0 is at each of them.
-enum LocalAddresses {
+public enum LocalAddresses {
+    /// Whether any interface has an IPv6 address, the loopback's `::1` included.
+    public static var haveIPv6: Bool { now().contains { !$0.isIPv4 } }
+
     /// As they are now; none when the system does not say.
     static func now() -> Set<IPAddress> {
         var list: UnsafeMutablePointer<ifaddrs>?

@@ -20,7 +20,7 @@ public final class DemoContainer: Sendable {
     }
 
     /// Begins to serve, on threads of its own.
-    public func start() { server.start() }
+    public func start() throws { try server.start() }
 
     /// Ends every connection and with it every shell.
     public func stop() { server.stop() }

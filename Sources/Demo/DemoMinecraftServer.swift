@@ -18,8 +18,8 @@ public final class DemoMinecraftServer: Sendable {
     }
 
     /// Serves on a thread of its own until the process ends. Call it once.
-    public func start() {
-        Thread.start("demo-game") { [self] in
+    public func start() throws {
+        try Thread.start("demo-game") { [self] in
             guard let socket = socket.withLock({ $0.take() }), let loop = try? EventLoop() else { return }
             let listener = DemoGameListener(socket, loop)
             do {

@@ -7,14 +7,14 @@ enum ShellSession {
     /// Runs until either side ends; the shell never outlives its WebSocket.
     static func run(_ socket: LocalWebSocket) throws {
         let terminal = try PseudoTerminal(columns: 80, rows: 24)
-        Thread.start("shell-output") {
+        defer { terminal.end() }
+        try Thread.start("shell-output") {
             while true {
                 let output = terminal.read()
                 guard !output.isEmpty, (try? socket.sendBinary(output)) != nil else { break }
             }
             socket.close(code: 1000, reason: "the shell ended")
         }
-        defer { terminal.end() }
         while let message = try socket.readMessage() {
             switch message {
             case .binary(let keys): terminal.write(keys)

@@ -80,7 +80,7 @@ extension HeadBlock {
             if name.isEmpty { return "empty Host" }
             if !FieldText.isVisible(parts.extracting(name)) { return "malformed :authority" }
             guard let host, authority != nil else { return nil }
-            let agree = HTTPSpan.equalsIgnoringCase(parts.extracting(name), parts.extracting(host))
+            let agree = HTTPSAuthority.equal(parts.extracting(name), parts.extracting(host))
             return agree ? nil : ":authority and Host disagree"
         }
         if let why { refuse(why) }

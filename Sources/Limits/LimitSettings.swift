@@ -30,6 +30,9 @@ public struct LimitSettings: Sendable, Equatable {
         public var minimumRate = 256
         /// Over which time that is measured.
         public var overMs = 30_000
+
+        /// Bytes that must come within `overMs`.
+        public var leastBytes: UInt64 { UInt64(minimumRate) * UInt64(overMs) / 1000 }
     }
 
     /// TLS with clients.
@@ -144,8 +147,8 @@ public struct LimitSettings: Sendable, Equatable {
     public var framing = Framing()
     /// Request bodies.
     public var body = Body()
-    /// How long a client may take no byte of an answer.
-    public var responseStallMs = 5 * 60_000
+    /// How long a client may take less than 1 KiB of an answer that waits for it.
+    public var responseStallMs = 2 * 60_000
     /// How long an idle client connection is kept.
     public var keepAliveMs = 75_000
     /// TLS with clients.

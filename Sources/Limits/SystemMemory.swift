@@ -31,6 +31,18 @@ public enum SystemMemory {
         .automatic(machine: machineBytes(), cgroup: cgroupBytes())
     }
 
+    /// Raises the soft limit of open descriptors to the hard one: the soft one is low (1024) for the sake of programs that
+    /// use select(2).
+    public static func raiseDescriptorLimit() {
+        var limit = rlimit()
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        guard unsafe getrlimit(resource, &limit) == 0 else { return }
+        let most = min(limit.rlim_max, 1 << 20)
+        guard limit.rlim_cur < most else { return }
+        limit.rlim_cur = most
+        _ = unsafe setrlimit(resource, &limit)
+    }
+
     /// The soft limit of open descriptors of this process; at most a million is believed.
     public static func descriptorLimit() -> Int {
         var limit = rlimit()

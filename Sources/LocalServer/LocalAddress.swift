@@ -1,9 +1,12 @@
+public import Reactor
 public import Wire
 
 /// Where a `LocalServer` listens.
-public enum LocalAddress: Sendable, Hashable {
+public enum LocalAddress: Sendable {
     /// A TCP address; port 0 takes a free one.
     case tcp(Endpoint)
+    /// A listening TCP socket that was handed over.
+    case inherited(ListeningSocket)
     /// A socket file, made with mode 0600. Only peers with uid 0 or ours are served.
     case unix(path: String)
 }
@@ -16,6 +19,8 @@ public struct LocalLimits: Sendable {
     public var headBytes = 32 * 1024
     /// Fields of a request's head.
     public var headFields = 100
+    /// Whether a request without Host, or with a wrong one, is refused. The checks of load balancers have none.
+    public var requiresHost = true
     /// From a head's first byte to its last, in ms.
     public var headMs: UInt64 = 10_000
     /// Between requests of one connection, in ms.

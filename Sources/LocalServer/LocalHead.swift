@@ -16,7 +16,8 @@ struct LocalHead {
     static func parse(
         _ input: borrowing ByteBuffer, scan: inout HeadScan, into fields: HeadFields, limits: LocalLimits
     ) throws(LocalError) -> (head: LocalHead, consumed: Int)? {
-        let bounds = HeadLimits(bytes: limits.headBytes, fields: limits.headFields)
+        var bounds = HeadLimits(bytes: limits.headBytes, fields: limits.headFields)
+        bounds.requiresHost = limits.requiresHost
         return try input.withReadable { (bytes: borrowing Span<UInt8>) throws(LocalError) in
             switch HTTP1.parseRequestHead(bytes, scan: &scan, into: fields, limits: bounds) {
             case .partial: return nil
@@ -27,7 +28,9 @@ struct LocalHead {
     }
 
     private init(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields) throws(LocalError) {
-        guard head.form == .origin else { throw .refused(status: 400, reason: "target is not a path") }
+        guard head.form == .origin || head.form == .absolute else {
+            throw .refused(status: 400, reason: "target is not a path")
+        }
         method = Self.text(bytes, head.methodRange)
         path = Self.text(bytes, head.pathRange)
         query = head.queryRange.map { Self.text(bytes, $0) }

@@ -8,17 +8,28 @@ struct LocalListener: ~Copyable, Sendable {
     let port: UInt16
     private let descriptor: FileDescriptor
     private let file: SocketFile?
+    private let isInherited: Bool
 
     init(_ address: LocalAddress) throws(LocalError) {
+        if case .inherited = address { isInherited = true } else { isInherited = false }
         switch address {
         case .tcp(let endpoint):
+            let (high, low) = (endpoint.address.high, endpoint.address.low)
+            if let reason = Socket.whyTaken(high: high, low: low, port: endpoint.port) { throw .system(reason) }
             do {
-                descriptor = try Socket.listen(
-                    high: endpoint.address.high, low: endpoint.address.low, port: endpoint.port, backlog: 512)
+                descriptor = try Socket.listen(high: high, low: low, port: endpoint.port, backlog: 512)
             } catch {
                 throw .system(error)
             }
             port = Socket.localPort(of: descriptor)
+            file = nil
+        case .inherited(let socket):
+            do {
+                descriptor = try socket.duplicate()
+            } catch {
+                throw .system(error)
+            }
+            port = socket.port
             file = nil
         case .unix(let path):
             descriptor = try SocketFile.listen(at: path)
@@ -52,9 +63,10 @@ struct LocalListener: ~Copyable, Sendable {
         }
     }
 
-    /// Wakes `accept` for good and removes the socket file. Any thread.
+    /// Wakes `accept` for good and removes the socket file. Any thread. An inherited socket goes on: it is not ours to
+    /// shut down, and its next connection wakes `accept`.
     func shutdown() {
-        _ = Glibc.shutdown(descriptor.raw, Int32(SHUT_RDWR))
+        if !isInherited { _ = Glibc.shutdown(descriptor.raw, Int32(SHUT_RDWR)) }
         file?.remove()
     }
 }

@@ -37,8 +37,12 @@ public final class LocalServer: Sendable {
     }
 
     /// Begins to accept. Call it once; from then on the server lives until `stop`.
-    public func start() {
-        Thread.start("local-accept") { self.acceptAll() }
+    public func start() throws(LocalError) {
+        do {
+            try Thread.start("local-accept") { self.acceptAll() }
+        } catch {
+            throw .system(error)
+        }
     }
 
     /// Stops accepting, ends every connection and removes the socket file; waits a second at most for handlers.
@@ -62,11 +66,12 @@ public final class LocalServer: Sendable {
             case .stopped: return
             case .full: refuse(socket)
             case .admitted(let number):
-                let problem = Thread.tryStart {
-                    LocalConnection(socket, limits: self.limits).serve(self.handler)
-                    self.forget(number)
-                }
-                if problem != nil {
+                do {
+                    try Thread.start {
+                        LocalConnection(socket, limits: self.limits).serve(self.handler)
+                        self.forget(number)
+                    }
+                } catch {
                     forget(number)
                     refuse(socket)
                 }

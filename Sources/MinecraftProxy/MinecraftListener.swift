@@ -4,13 +4,13 @@ import Reactor
 import Transport
 import Wire
 
-/// One listening socket of one loop, for players.
+/// A listening socket on one loop, for players.
 final class MinecraftListener: Acceptor {
     private let worker: MinecraftWorker
 
-    init(_ socket: consuming FileDescriptor, worker: MinecraftWorker) throws(SystemError) {
+    init(_ socket: consuming FileDescriptor, isShared: Bool, worker: MinecraftWorker) throws(SystemError) {
         self.worker = worker
-        try super.init(socket, on: worker.loop)
+        try super.init(socket, isShared: isShared, on: worker.loop)
     }
 
     override func room() -> Room {

@@ -147,6 +147,4 @@ public enum MinecraftMessage: Sendable {
     case statusReady(route: String, ok: Bool)
     /// Accept no more, and close what is open spread over so many milliseconds.
     case drain(overMs: Int)
-    /// Close everything now.
-    case stop
 }

@@ -56,9 +56,10 @@ public final class MinecraftWorker: LoopGuest {
         }
     }
 
-    /// Accepts players on a listening socket of this loop's own.
-    public func serve(_ socket: consuming FileDescriptor) throws(SystemError) {
-        listeners.append(try MinecraftListener(socket, worker: self))
+    /// Accepts players on a listening socket.
+    /// `isShared` when other loops accept on it too.
+    public func serve(_ socket: consuming FileDescriptor, isShared: Bool) throws(SystemError) {
+        listeners.append(try MinecraftListener(socket, isShared: isShared, worker: self))
     }
 
     /// Whether it was told to end and no player is left.
@@ -138,7 +139,6 @@ public final class MinecraftWorker: LoopGuest {
         case .adopt(let next): snapshot = next
         case .statusReady(let route, let ok): statusReady(route, ok: ok)
         case .drain(let overMs): drain(overMs)
-        case .stop: stopNow()
         }
     }
 
@@ -154,7 +154,8 @@ public final class MinecraftWorker: LoopGuest {
         if isFinished { finished() }
     }
 
-    private func stopNow() {
+    /// Ends every connection now, as the loop ends.
+    public func stopNow() {
         isDraining = true
         closeListeners()
         for player in players.all { player.close() }

@@ -5,7 +5,8 @@ import Wire
 /// The process's log. Loops hand over whole lines; one thread writes them to the descriptor.
 ///
 /// `submit` copies under a short lock and never waits for the descriptor: when the reader of standard output is slow
-/// or gone and the queue is full, lines are dropped, whole ones, and counted.
+/// or gone and the queue is full, lines are dropped, whole ones, and counted. A thread that could not be started is tried
+/// again with the next lines.
 public final class LogSink: Sendable {
     /// Lines on their way from one thread to another: nobody else refers to the buffer.
     private struct Batch: ~Copyable, @unchecked Sendable {
@@ -17,6 +18,7 @@ public final class LogSink: Sendable {
         /// Bytes the writer has taken and not yet written: they count towards the capacity.
         var writing = 0
         var writerAwake = false
+        var hasWriter = false
         var stopping = false
         var stopped = false
     }
@@ -36,7 +38,7 @@ public final class LogSink: Sendable {
         self.descriptor = descriptor
         self.capacityBytes = capacityBytes
         minimum = Atomic(level.rawValue)
-        startDetachedThread { [self] in write() }
+        startWriter()
     }
 
     /// The least level that is written; may be changed at any time.
@@ -56,14 +58,16 @@ public final class LogSink: Sendable {
     /// Queues whole lines, each ended by a newline. Never blocks on the descriptor.
     public func submit(_ lines: borrowing Span<UInt8>) {
         if lines.isEmpty { return }
-        var (taken, wake) = (0, false)
+        var (taken, wake, lacksWriter) = (0, false, false)
         queue.withLock { queue in
             let room = capacityBytes - queue.batch.lines.count - queue.writing
             taken = queue.stopping ? 0 : wholeLines(lines, within: room)
             queue.batch.lines.append(lines, 0..<taken)
             wake = taken > 0 && !queue.writerAwake
             if wake { queue.writerAwake = true }
+            lacksWriter = !queue.hasWriter && !queue.stopping
         }
+        if lacksWriter { startWriter() }
         if wake { bell.ring() }
         if taken < lines.count { drop(countLines(lines, from: taken)) }
     }
@@ -72,8 +76,12 @@ public final class LogSink: Sendable {
     /// Blocks the caller; returns whether all was written in time.
     @discardableResult
     public func flushAndStop(timeoutMs: Int = 1000) -> Bool {
-        queue.withLock { $0.stopping = true }
+        let hasWriter = queue.withLock { queue in
+            queue.stopping = true
+            return queue.hasWriter
+        }
         bell.ring()
+        if !hasWriter { write() }
         var left = timeoutMs
         while left > 0 {
             if queue.withLock({ $0.stopped }) { return true }
@@ -81,6 +89,15 @@ public final class LogSink: Sendable {
             left -= 1
         }
         return queue.withLock { $0.stopped }
+    }
+
+    private func startWriter() {
+        let claimed = queue.withLock { queue in
+            defer { queue.hasWriter = true }
+            return !queue.hasWriter
+        }
+        guard claimed else { return }
+        if !startDetachedThread({ [self] in write() }) { queue.withLock { $0.hasWriter = false } }
     }
 
     private func drop(_ lines: UInt64) {

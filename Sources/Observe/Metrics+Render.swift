@@ -165,9 +165,13 @@ extension Metrics {
         let certificates = named.withLock { $0.certificates }
         text.metric("zlh_edge_certificate_expiry_seconds", "gauge", "Seconds until a certificate expires.")
         for certificate in certificates {
-            text.sample()
-            text.label("name", text: certificate.name)
+            text.sample(certificate)
             text.value(signed: certificate.notAfterEpochS.subtractingReportingOverflow(nowEpochS).partialValue)
+        }
+        text.metric("zlh_edge_certificate_lifetime_seconds", "gauge", "Seconds a certificate is valid in all.")
+        for certificate in certificates {
+            text.sample(certificate)
+            text.value(signed: certificate.lifetimeS)
         }
         text.metric("zlh_edge_loop_lag_seconds", "gauge", "Longest delay of any event loop in the last 15 to 30 s.")
         text.sample()
@@ -194,6 +198,12 @@ extension Metrics {
 }
 
 extension MetricsText {
+    fileprivate mutating func sample(_ certificate: Metrics.Certificate) {
+        sample()
+        label("name", text: certificate.name)
+        label("key", text: certificate.key)
+    }
+
     /// A gauge without labels.
     fileprivate mutating func gauge(_ name: StaticString, _ help: StaticString, _ number: UInt64) {
         metric(name, "gauge", help)

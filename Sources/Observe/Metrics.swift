@@ -2,17 +2,23 @@ import Synchronization
 
 /// All numbers of the process: one `LoopMetrics` a loop, and what belongs to no loop. Any thread may call it.
 public final class Metrics: Sendable {
-    /// A certificate and the end of its validity.
+    /// A certificate and how long it is valid.
     public struct Certificate: Sendable, Equatable {
-        /// The name in the configuration.
+        /// The first name it is for.
         public let name: String
+        /// The kind of its key: `rsa`, `ecdsa` or `ed25519`.
+        public let key: String
         /// Its end, in seconds since 1970.
         public let notAfterEpochS: Int64
+        /// From its beginning to its end, in seconds.
+        public let lifetimeS: Int64
 
-        /// A certificate and its end.
-        public init(name: String, notAfterEpochS: Int64) {
+        /// A certificate and how long it is valid.
+        public init(name: String, key: String, notAfterEpochS: Int64, lifetimeS: Int64) {
             self.name = name
+            self.key = key
             self.notAfterEpochS = notAfterEpochS
+            self.lifetimeS = lifetimeS
         }
     }
 
@@ -107,9 +113,14 @@ public final class Metrics: Sendable {
         shared.add(Shared.refusals + Int(listener.rawValue) * 64 + Int(reason.rawValue))
     }
 
-    /// The certificates in use; names should be unique.
+    /// The certificates in use. Of several with the same name and kind of key the one that ends first is shown.
     public func setCertificates(_ certificates: [Certificate]) {
-        named.withLock { $0.certificates = certificates }
+        var shown: [Certificate] = []
+        for certificate in certificates.sorted(by: { $0.notAfterEpochS < $1.notAfterEpochS })
+        where !shown.contains(where: { $0.name == certificate.name && $0.key == certificate.key }) {
+            shown.append(certificate)
+        }
+        named.withLock { $0.certificates = shown }
     }
 
     /// The backends of the snapshot; pairs of route and backend should be unique.

@@ -24,8 +24,9 @@ final class Bell: @unchecked Sendable {
     }
 }
 
-/// Runs `body` on a thread of its own, with every signal blocked: signals belong to the main thread.
-func startDetachedThread(_ body: @escaping @Sendable () -> Void) {
+/// Runs `body` on a thread of its own, with every signal blocked: signals belong to the main thread. False when the
+/// system has no thread left.
+func startDetachedThread(_ body: @escaping @Sendable () -> Void) -> Bool {
     final class Start {
         let body: @Sendable () -> Void
         init(_ body: @escaping @Sendable () -> Void) { self.body = body }
@@ -34,16 +35,21 @@ func startDetachedThread(_ body: @escaping @Sendable () -> Void) {
     unsafe sigfillset(&all)
     unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
     var thread = pthread_t()
-    let started = unsafe pthread_create(
+    let argument = unsafe Unmanaged.passRetained(Start(body))
+    let status = unsafe pthread_create(
         &thread, nil,
         { argument in
             guard let argument = unsafe argument else { return nil }
             unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
             return nil
-        }, Unmanaged.passRetained(Start(body)).toOpaque())
+        }, argument.toOpaque())
     unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
-    precondition(started == 0, "the log's thread cannot be started")
+    guard status == 0 else {
+        unsafe argument.release()
+        return false
+    }
     pthread_detach(thread)
+    return true
 }
 
 /// Rests for `ms` milliseconds.

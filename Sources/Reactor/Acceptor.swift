@@ -2,26 +2,31 @@
 /// short, and looks again a moment later, so that it never spins.
 open class Acceptor: EventSource {
     private static let acceptsPerTurn = 64
+    /// Of a shared socket: the other loops shall have some too.
+    private static let acceptsPerTurnShared = 4
     private static let pauseMs: UInt64 = 100
 
     private let socket: FileDescriptor
     private let loop: EventLoop
+    private let isShared: Bool
+    /// The loop could not be joined again: no event comes.
+    private var isDeaf = false
     /// The TCP port it listens on.
     public final let port: UInt16
 
-    /// Accepts on `socket`, which it takes over, until `close`.
-    public init(_ socket: consuming FileDescriptor, on loop: EventLoop) throws(SystemError) {
+    /// Accepts on `socket`, which it takes over, until `close`. Other loops accept on the same socket when it `isShared`.
+    public init(_ socket: consuming FileDescriptor, isShared: Bool = false, on loop: EventLoop) throws(SystemError) {
         port = Socket.localPort(of: socket)
         self.socket = socket
+        self.isShared = isShared
         self.loop = loop
         super.init()
-        try loop.register(self, self.socket)
+        try loop.register(self, self.socket, exclusively: isShared)
     }
 
     /// Accepts no more. The socket is closed when the acceptor is let go.
     public final func close() {
         loop.deregister(self, socket)
-        Socket.shutdownWriting(socket)
     }
 
     /// Whether there is a place for one more connection.
@@ -49,7 +54,12 @@ open class Acceptor: EventSource {
     public final override func expired() { accept() }
 
     private func accept() {
-        for _ in 0..<Self.acceptsPerTurn {
+        guard isRegistered else { return }
+        if isDeaf { rejoin() }
+        var accepts = isShared ? Self.acceptsPerTurnShared : Self.acceptsPerTurn
+        var hasAccepted = false
+        defer { if hasAccepted && isShared { rejoin() } }
+        while accepts > 0 {
             switch room() {
             case .free: break
             case .notNeeded: return
@@ -57,6 +67,8 @@ open class Acceptor: EventSource {
             }
             do {
                 guard let accepted = try Socket.accept(on: socket) else { return }
+                accepts -= 1
+                hasAccepted = true
                 admit(accepted)
             } catch {
                 fellShort()
@@ -64,6 +76,16 @@ open class Acceptor: EventSource {
             }
         }
         loop.runAgain(self)
+    }
+
+    private func rejoin() {
+        do {
+            try loop.rejoin(self, socket)
+            isDeaf = false
+        } catch {
+            isDeaf = true
+            pause()
+        }
     }
 
     private func pause() { loop.setDeadline(loop.nowMs + Self.pauseMs, for: self) }

@@ -21,9 +21,13 @@ struct Epoll: ~Copyable {
         unsafe events.deallocate()
     }
 
-    func add(_ watched: borrowing FileDescriptor, token: UInt64) throws(SystemError) {
+    /// `exclusively`: of several loops that watch one listening socket, an arrival wakes one and not all.
+    func add(_ watched: borrowing FileDescriptor, token: UInt64, exclusively: Bool = false) throws(SystemError) {
         var event = unsafe epoll_event()
-        unsafe event.events = EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
+        unsafe event.events =
+            exclusively
+            ? EPOLLIN.rawValue | EPOLLET.rawValue | EPOLLEXCLUSIVE.rawValue
+            : EPOLLIN.rawValue | EPOLLOUT.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue
         unsafe event.data.u64 = token
         guard unsafe epoll_ctl(descriptor.raw, EPOLL_CTL_ADD, watched.raw, &event) == 0 else {
             throw SystemError(errno)

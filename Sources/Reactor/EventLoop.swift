@@ -34,12 +34,15 @@ public final class EventLoop {
     public var epochSeconds: Int64 { epochMs / 1000 }
 
     /// Delivers the events of `descriptor` to `source` until `deregister`. The source owns the descriptor and closes it
-    /// only after `deregister`.
-    public func register(_ source: EventSource, _ descriptor: borrowing FileDescriptor) throws(SystemError) {
+    /// only after `deregister`. `exclusively` is for a listening socket that several loops watch: an arrival wakes the one
+    /// that has waited longest since it joined.
+    public func register(
+        _ source: EventSource, _ descriptor: borrowing FileDescriptor, exclusively: Bool = false
+    ) throws(SystemError) {
         precondition(!source.isRegistered)
         let token = takeSlot()
         do {
-            try epoll.add(descriptor, token: token.rawValue)
+            try epoll.add(descriptor, token: token.rawValue, exclusively: exclusively)
         } catch {
             freeSlots.append(token.slot)
             throw error
@@ -53,6 +56,14 @@ public final class EventLoop {
         precondition(!source.isRegistered)
         source.token = takeSlot()
         sources[source.token.slot] = source
+    }
+
+    /// Puts an exclusive watcher behind those of the other loops, so that they take turns. When this throws, no more events
+    /// come until another call succeeds.
+    func rejoin(_ source: EventSource, _ descriptor: borrowing FileDescriptor) throws(SystemError) {
+        guard source.isRegistered else { return }
+        epoll.remove(descriptor)
+        try epoll.add(descriptor, token: source.token.rawValue, exclusively: true)
     }
 
     private func takeSlot() -> EventToken {

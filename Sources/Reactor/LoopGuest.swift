@@ -3,6 +3,8 @@
 public protocol LoopGuest: AnyObject {
     /// Whether it was told to end and nothing of it is left.
     var isFinished: Bool { get }
+    /// Ends all that is left of it, now.
+    func stopNow()
     /// A turn is over: the place for what is done once for many events.
     func turnEnded()
 }

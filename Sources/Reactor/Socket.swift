@@ -104,6 +104,14 @@ public enum Socket {
         zlh_limit_unsent(socket.raw, Int32(clamping: bytes))
     }
 
+    /// Bytes that the kernel took from us and did not send yet (SIOCOUTQNSD).
+    public static func unsentBytes(of socket: borrowing FileDescriptor) -> Int { Int(max(0, zlh_unsent(socket.raw))) }
+
+    /// Bytes that the kernel took from us and the peer did not acknowledge (SIOCOUTQ).
+    public static func unacknowledgedBytes(of socket: borrowing FileDescriptor) -> Int {
+        Int(max(0, zlh_unacknowledged(socket.raw)))
+    }
+
     /// The error of a connect that has ended, `nil` when it succeeded.
     public static func pendingError(of socket: borrowing FileDescriptor) -> SystemError? {
         var code: Int32 = 0
@@ -170,4 +178,40 @@ public enum Socket {
         var option = linger(l_onoff: 1, l_linger: 0)
         _ = unsafe setsockopt(socket.raw, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
+}
+
+/// A listening TCP socket that somebody else opened and handed over by descriptor.
+public struct ListeningSocket: Sendable {
+    private let raw: Int32
+    /// The first half of its address, 128 bits with IPv4 mapped.
+    public let high: UInt64
+    /// The second half.
+    public let low: UInt64
+    /// Its port.
+    public let port: UInt16
+    /// Whether IPv4 connections come to this IPv6 socket too.
+    public let takesIPv4: Bool
+
+    /// Makes `raw` close-on-exec and non-blocking; `nil` when it is no listening TCP socket.
+    public init?(adopting raw: Int32) {
+        var (high, low, port, takesIPv4) = (UInt64(0), UInt64(0), UInt16(0), Int32(0))
+        guard unsafe zlh_is_tcp_listener(raw, &high, &low, &port, &takesIPv4) == 1,
+            fcntl(raw, F_SETFD, FD_CLOEXEC) >= 0, fcntl(raw, F_SETFL, O_NONBLOCK) >= 0
+        else { return nil }
+        self.raw = raw
+        self.high = high
+        self.low = low
+        self.port = port
+        self.takesIPv4 = takesIPv4 != 0
+    }
+
+    /// Another descriptor of the same socket.
+    public func duplicate() throws(SystemError) -> FileDescriptor {
+        let copy = fcntl(raw, F_DUPFD_CLOEXEC, 3)
+        guard copy >= 0 else { throw SystemError(errno) }
+        return FileDescriptor(copy)
+    }
+
+    /// Closes the descriptor that was handed over, once all copies are made.
+    public func close() { _ = Glibc.close(raw) }
 }

@@ -8,20 +8,15 @@ public enum Thread {
         init(_ run: @escaping @Sendable () -> Void) { self.run = run }
     }
 
-    /// Starts a detached thread. `name` shows in `top -H` and is cut to 15 bytes.
-    public static func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        let problem = tryStart {
-            unsafe zlh_name_thread(name)
+    /// Starts a detached thread. `name` shows in `top -H` and is cut to 15 bytes; without one it has its starter's.
+    /// Throws when the system has none left (processes, address space), which must not end the program.
+    public static func start(_ name: String? = nil, _ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        let run: @Sendable () -> Void = {
+            if let name { unsafe zlh_name_thread(name) }
             body()
         }
-        if let problem { preconditionFailure("pthread_create: \(problem)") }
-    }
-
-    /// Starts a detached thread that has the name of this one; says what is wrong when the system has none left, and
-    /// that must not end the whole program.
-    public static func tryStart(_ body: @escaping @Sendable () -> Void) -> SystemError? {
         var thread = pthread_t()
-        let argument = unsafe Unmanaged.passRetained(Body(body))
+        let argument = unsafe Unmanaged.passRetained(Body(run))
         let status = unsafe pthread_create(
             &thread, nil,
             { argument in
@@ -31,9 +26,8 @@ public enum Thread {
             }, argument.toOpaque())
         guard status == 0 else {
             unsafe argument.release()
-            return SystemError(status)
+            throw SystemError(status)
         }
         pthread_detach(thread)
-        return nil
     }
 }

@@ -1,122 +1,142 @@
 import CLinux
 import Glibc
 import Reactor
+import Synchronization
 
-/// Watches files by their directories, so that editors' and deployers' rename-and-replace is seen. Only finished files
-/// count: closed after writing, or moved in place. A file behind symbolic links is watched where it is and where the
-/// configuration says it is; a link that is replaced there counts as a change of what may lie behind it.
-final class FileWatch: EventSource {
-    private let inotify: FileDescriptor
-    private let loop: EventLoop
-    private var directories: [Int32: String] = [:]
-    /// What is to be watched, and to which of these each place where one of them is belongs.
-    private var files: [String] = []
-    private var places: [String: String] = [:]
-    private var changed: Set<String> = []
-    private let report: (Set<String>) -> Void
-    private static let debounceMs: UInt64 = 100
-
-    /// Calls `report` with the paths that changed, 100 ms after the last change of a burst.
-    init(on loop: EventLoop, report: @escaping (Set<String>) -> Void) throws(SystemError) {
-        let raw = inotify_init1(Int32(IN_NONBLOCK) | Int32(IN_CLOEXEC))
-        guard raw >= 0 else { throw SystemError(errno) }
-        inotify = FileDescriptor(raw)
-        self.loop = loop
-        self.report = report
-        super.init()
-        try loop.register(self, inotify)
+/// Notices that files change, in whatever way: it looks at each of them every second, through all links, and inotify
+/// tells it to look sooner.
+///
+/// It has a thread of its own, so that a file system that does not answer holds up nobody else. Any thread may call it.
+final class FileWatch: Sendable {
+    /// What it says, on its own thread.
+    enum Report: Sendable {
+        /// These files are others than when they were last reported or read.
+        case changed(Set<String>)
+        /// Changes are seen a little later than they might be, and why.
+        case slower(String)
     }
 
-    /// Watches these files from now on, and no others.
-    func watch(_ paths: [String]) {
-        files = paths
-        places = [:]
-        for path in paths {
-            places[path] = path
-            if let target = Self.resolved(path) { places[target] = path }
-        }
-        let wanted = Set(places.keys.map(Self.directory))
-        for (watch, directory) in directories where !wanted.contains(directory) {
-            _ = inotify_rm_watch(inotify.raw, watch)
-            directories[watch] = nil
-        }
-        for directory in wanted where !directories.values.contains(directory) {
-            let mask = UInt32(IN_CLOSE_WRITE) | UInt32(IN_MOVED_TO) | UInt32(IN_ONLYDIR)
-            let watch = unsafe inotify_add_watch(inotify.raw, directory, mask)
-            if watch >= 0 { directories[watch] = directory }
-        }
-    }
+    private let wanted = Mutex<[String: FileState]>([:])
+    private let lastLookMs = Atomic<UInt64>(Clock.monotonicMs())
 
-    /// Watches again what was lost: a directory that was removed and made anew, or that did not exist before. What lies
-    /// in it counts as changed. Called every second or so.
-    func watchLost() {
-        let lost = Set(places.keys.map(Self.directory)).subtracting(directories.values)
-        guard !lost.isEmpty else { return }
-        watch(files)
-        let found = lost.intersection(directories.values)
-        guard !found.isEmpty else { return }
-        for (place, path) in places where found.contains(Self.directory(place)) { changed.insert(path) }
-        loop.setDeadline(loop.nowMs + Self.debounceMs, for: self)
-    }
-
-    override func ready(_ events: Readiness) {
-        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-        while true {
-            let count = unsafe buffer.withUnsafeMutableBytes { unsafe read(inotify.raw, $0.baseAddress, $0.count) }
-            guard count > 0 else { break }
-            note(buffer[0..<count])
-        }
-        if !changed.isEmpty { loop.setDeadline(loop.nowMs + Self.debounceMs, for: self) }
-    }
-
-    override func expired() {
-        let paths = changed
-        changed = []
-        // A link may lead elsewhere now.
-        watch(files)
-        if !paths.isEmpty { report(paths) }
-    }
-
-    /// `struct inotify_event`: watch, mask, cookie, length of the name that follows (inotify(7)).
-    private func note(_ bytes: ArraySlice<UInt8>) {
-        var at = bytes.startIndex
-        while at + 16 <= bytes.endIndex {
-            let watch = Int32(bitPattern: word(bytes, at))
-            let mask = word(bytes, at + 4)
-            let length = Int(word(bytes, at + 12))
-            guard at + 16 + length <= bytes.endIndex else { return }
-            let name = String(decoding: bytes[(at + 16)..<(at + 16 + length)].prefix { $0 != 0 }, as: UTF8.self)
-            at += 16 + length
-            if mask & UInt32(IN_IGNORED) != 0 { directories[watch] = nil }
-            if mask & UInt32(IN_Q_OVERFLOW) != 0 {
-                changed.formUnion(files)
-            } else if let directory = directories[watch] {
-                let path = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-                if let file = places[path] { changed.insert(file) }
-                // A mounted volume swaps one link (`..data`) under all of its files at once.
-                if Self.isLink(path) { changed.formUnion(files.filter { Self.directory($0) == directory }) }
+    /// Watches `files`, which were so before they were read.
+    init(_ files: [String: FileState], report: @escaping @Sendable (Report) -> Void) throws(SystemError) {
+        wanted.withLock { $0 = files }
+        try Thread.start("files") { [self] in
+            var watcher = Watcher(report: report)
+            while true {
+                watcher.turn(wanted.withLock { $0 })
+                lastLookMs.store(Clock.monotonicMs(), ordering: .relaxed)
             }
         }
     }
 
-    private func word(_ bytes: ArraySlice<UInt8>, _ at: Int) -> UInt32 {
-        UInt32(bytes[at]) | UInt32(bytes[at + 1]) << 8 | UInt32(bytes[at + 2]) << 16 | UInt32(bytes[at + 3]) << 24
+    /// Watches these files from now on, and no others. What is known of one that is watched already stays.
+    func watch(_ files: [String: FileState]) { wanted.withLock { $0 = files } }
+
+    /// How long ago it last saw all files.
+    func silenceMs(nowMs: UInt64) -> UInt64 { nowMs &- min(nowMs, lastLookMs.load(ordering: .relaxed)) }
+}
+
+/// The thread's own: what it saw, and what has changed and may change further.
+private struct Watcher {
+    private struct Change {
+        var state: FileState
+        /// When it began, and when it was last seen to go on.
+        let sinceMs: UInt64
+        var lastMs: UInt64
     }
 
-    private static func isLink(_ path: String) -> Bool {
-        var status = stat()
-        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    /// Between looks, when nothing happens.
+    private static let periodMs: UInt64 = 1000
+    /// Between looks while files change, or others in their folders do.
+    private static let restMs: UInt64 = 50
+    /// A burst of changes is over when nothing has happened for so long ...
+    private static let quietMs: UInt64 = 100
+    /// ... or so long, for a file that somebody still writes, or that is gone: the next is on its way.
+    private static let unfinishedMs: UInt64 = 1000
+    /// What is finished does not wait longer than this for another file of the same burst.
+    private static let togetherMs: UInt64 = 1000
+    /// Whoever never stops writing is not waited for.
+    private static let longestMs: UInt64 = 5000
+
+    private let report: (FileWatch.Report) -> Void
+    private var seen: [String: FileState] = [:]
+    private var changes: [String: Change] = [:]
+    private var notices: FolderNotices?
+    private var nextRefreshMs: UInt64 = 0
+
+    init(report: @escaping (FileWatch.Report) -> Void) {
+        self.report = report
+        do {
+            notices = try FolderNotices()
+        } catch {
+            report(
+                .slower(
+                    "no inotify (\(error); fs.inotify.max_user_instances may be too low): changed files are noticed within a second or two instead of at once"
+                ))
+        }
     }
 
-    /// Where a file is behind all links; `nil` while there is none.
-    private static func resolved(_ path: String) -> String? {
-        guard let found = unsafe realpath(path, nil) else { return nil }
-        defer { unsafe free(found) }
-        return unsafe String(cString: found)
+    /// Waits a while, less when something happens, and looks at `wanted`.
+    mutating func turn(_ wanted: [String: FileState]) {
+        // What was reported last, or known before it was read.
+        seen = Dictionary(uniqueKeysWithValues: wanted.map { ($0, seen[$0] ?? $1) })
+        changes = changes.filter { wanted[$0.key] != nil }
+        if Clock.monotonicMs() >= nextRefreshMs { refresh() }
+        look()
+        if changes.isEmpty {
+            let leftMs = nextRefreshMs &- min(nextRefreshMs, Clock.monotonicMs())
+            guard pause(ms: leftMs) else { return }
+            look()
+        }
+        // However busy a folder is, it costs a few looks a second.
+        _ = poll(nil, 0, Int32(Self.restMs))
     }
 
-    private static func directory(_ path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return "." }
-        return slash == path.startIndex ? "/" : String(path[..<slash])
+    /// Folders may have come, gone, or be others by now.
+    private mutating func refresh() {
+        nextRefreshMs = Clock.monotonicMs() + Self.periodMs
+        for problem in notices?.follow(seen.keys) ?? [] { report(.slower(problem)) }
+    }
+
+    /// True when something happened in one of the folders.
+    private func pause(ms: UInt64) -> Bool {
+        guard let notices else {
+            _ = poll(nil, 0, Int32(clamping: ms))
+            return false
+        }
+        return notices.wait(ms: ms)
+    }
+
+    private mutating func look() {
+        notices?.take()
+        let now = Clock.monotonicMs()
+        for (path, known) in seen {
+            let state = FileState(of: path)
+            if state == known {
+                changes[path] = nil
+            } else if let change = changes[path] {
+                if change.state != state { changes[path] = Change(state: state, sinceMs: change.sinceMs, lastMs: now) }
+            } else {
+                changes[path] = Change(state: state, sinceMs: now, lastMs: now)
+            }
+        }
+        let finished = changes.filter { isFinished($0.key, $0.value, now) }
+        // Certificate and key, or all files of a mount, are replaced one by one and read together.
+        let isLate = finished.values.contains { now &- $0.sinceMs >= Self.togetherMs }
+        guard !finished.isEmpty, finished.count == changes.count || isLate else { return }
+        for (path, change) in finished {
+            seen[path] = change.state
+            changes[path] = nil
+        }
+        nextRefreshMs = 0
+        report(.changed(Set(finished.keys)))
+    }
+
+    private func isFinished(_ path: String, _ change: Change, _ now: UInt64) -> Bool {
+        if now &- change.sinceMs >= Self.longestMs { return true }
+        let isUnfinished = change.state.failure != 0 || notices?.isBeingWritten(path) ?? false
+        return now &- change.lastMs >= (isUnfinished ? Self.unfinishedMs : Self.quietMs)
     }
 }

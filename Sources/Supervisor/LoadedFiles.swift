@@ -7,18 +7,26 @@ import TLS
 
 /// Reads the files beside the configuration. Blocks on the disk and computes: never on an event loop.
 enum LoadedFiles {
-    /// Every certificate of the configuration, or the first that cannot be used.
-    static func certificates(_ config: EdgeConfig, now: Int64) throws(CertificateProblem) -> [Certificate] {
+    /// Every certificate of the configuration, or what keeps some of them from being served. The one judge of them: what
+    /// `check` accepts, the start and a reload accept too.
+    static func certificates(_ config: EdgeConfig) throws(CertificateProblems) -> [Certificate] {
         var loaded: [Certificate] = []
+        var problems: [CertificateProblem] = []
         for files in config.tls.certificates {
-            loaded.append(
-                try Certificate(certificatePath: files.certificate, keyPath: files.key, now: now))
+            do {
+                let certificate = try Certificate(certificatePath: files.certificate, keyPath: files.key)
+                try CertificateStore.prove(certificate, tlsSettings(config))
+                loaded.append(certificate)
+            } catch {
+                problems.append(error)
+            }
         }
+        guard problems.isEmpty else { throw CertificateProblems(problems: problems) }
         return loaded
     }
 
     static func tlsSettings(_ config: EdgeConfig) -> TLSSettings {
-        TLSSettings(requiresTLS13: config.tls.minimum == "1.3", protocols: [.http2, .http1])
+        TLSSettings(requiresTLS13: config.tls.minimum == "1.3")
     }
 
     /// The launch keys of the configuration.
@@ -28,7 +36,7 @@ enum LoadedFiles {
         do {
             bytes = try FileContents.read(path, atMost: 1 << 20)
         } catch {
-            throw ConfigProblem(file: path, line: 1, message: "\(error.reason): put the launch keys (JWKS) there")
+            throw error.problem(": put the launch keys (JWKS) there")
         }
         do {
             return try KeySet(jwks: bytes)
@@ -57,20 +65,16 @@ public enum ConfigFiles {
     /// Problems and warnings of certificates and launch keys.
     public static func problems(of config: EdgeConfig) -> [ConfigProblem] {
         var found: [ConfigProblem] = []
-        for files in config.tls.certificates {
-            do {
-                let now = LoadedFiles.now()
-                let certificate = try Certificate(
-                    certificatePath: files.certificate, keyPath: files.key, now: now)
-                let days = (certificate.notAfter - now) / 86_400
-                if days < 14 {
-                    found.append(
-                        ConfigProblem(
-                            file: files.certificate, line: 1, message: "expires in \(days) days", isWarning: true))
+        do {
+            let now = LoadedFiles.now()
+            for certificate in try LoadedFiles.certificates(config) {
+                let concern = certificate.concern(now: now).map { [$0.message] } ?? []
+                for message in certificate.warnings + concern {
+                    found.append(ConfigProblem(file: certificate.path, line: 1, message: message, isWarning: true))
                 }
-            } catch {
-                found.append(ConfigProblem(file: error.file, line: 1, message: error.message))
             }
+        } catch {
+            found += error.problems.map { ConfigProblem(file: $0.file, line: 1, message: $0.message) }
         }
         do {
             let keys = try LoadedFiles.keys(config)
@@ -85,4 +89,11 @@ public enum ConfigFiles {
         }
         return found
     }
+}
+
+/// Everything that keeps certificates from being served.
+struct CertificateProblems: Error, CustomStringConvertible {
+    let problems: [CertificateProblem]
+
+    var description: String { problems.map(\.description).joined(separator: "\n") }
 }

@@ -3,6 +3,7 @@ import Gateway
 import Identity
 import Limits
 import Observe
+import Reactor
 import Routing
 import TLS
 import Wire
@@ -17,10 +18,20 @@ struct ReloadParts: OptionSet, Sendable {
     static let everything: ReloadParts = [.config, .routes, .keys, .certificates]
 }
 
-/// Whether a reload runs, and what came meanwhile.
+/// Whether a reload runs, what came meanwhile, and what is to be tried again.
 struct ReloadState {
-    var isRunning = false
+    /// The first time that what the system's trouble prevented is tried again; then twice as long each time.
+    static let shortestWaitMs: UInt64 = 1000
+    static let longestWaitMs: UInt64 = 60_000
+    /// A reload that reads for so long waits for a file system that does not answer.
+    static let longMs: UInt64 = 10_000
+
+    /// When the one that runs began.
+    var startedMs: UInt64?
+    var isLate = false
     var pending: ReloadParts = []
+    var againMs = UInt64.max
+    var waitMs = shortestWaitMs
 }
 
 /// One reading of files, as values that a thread takes along.
@@ -34,7 +45,7 @@ struct ReloadJob: Sendable {
 
     /// Reads and checks. Off the loops.
     func run() -> ReloadResult {
-        var result = ReloadResult(parts: parts)
+        var result = ReloadResult()
         var config = self.config
         if parts.contains(.config) {
             do {
@@ -46,6 +57,7 @@ struct ReloadJob: Sendable {
                 return result
             }
         }
+        result.files = config.fileStates()
         if parts.contains(.routes) { loadRoutes(config, &result) }
         if let problems = problemsOfRoutes(config, result) {
             result.config = .failure(problems)
@@ -57,11 +69,7 @@ struct ReloadJob: Sendable {
         }
         if parts.contains(.certificates) {
             do {
-                let certificates = try LoadedFiles.certificates(config, now: LoadedFiles.now())
-                // Proves that OpenSSL takes them together, before any loop must.
-                _ = try CertificateStore(
-                    certificates, settings: LoadedFiles.tlsSettings(config), ticketKeys: TicketKeys())
-                result.certificates = .success(certificates)
+                result.certificates = .success(try LoadedFiles.certificates(config))
             } catch {
                 result.certificates = .failure(error)
             }
@@ -99,38 +107,77 @@ struct ReloadJob: Sendable {
 
 /// What a reading gave; a part that was not asked for is `nil`.
 struct ReloadResult: Sendable {
-    let parts: ReloadParts
+    /// What the configuration names, as it was before it was read.
+    var files: [String: FileState] = [:]
     var config: Result<EdgeConfig, ConfigProblems>?
     var routes: Result<LoadedRoutes, ConfigProblems>?
     /// Why the routes that were taken could not be kept in `state`.
     var lastGoodFailure: String?
     var revokedAnyway: [RevocationRule]?
     var keys: Result<KeySet, ConfigProblem>?
-    var certificates: Result<[Certificate], CertificateProblem>?
+    var certificates: Result<[Certificate], CertificateProblems>?
+
+    /// What failed for the system's trouble.
+    var toTryAgain: ReloadParts {
+        var parts: ReloadParts = []
+        if case .failure(let found) = config, found.problems.contains(where: \.mayPass) { parts = .everything }
+        if case .failure(let found) = routes, found.problems.contains(where: \.mayPass) { parts.insert(.routes) }
+        if case .failure(let problem) = keys, problem.mayPass { parts.insert(.keys) }
+        if case .failure(let found) = certificates, found.problems.contains(where: \.mayPass) {
+            parts.insert(.certificates)
+        }
+        return parts
+    }
 }
 
 extension Supervisor {
     /// Reads `parts` again, after the reload that may be running.
     func requestReload(_ parts: ReloadParts) {
         reload.pending.formUnion(parts)
-        guard !reload.isRunning else { return }
-        let wanted = reload.pending
+        guard reload.startedMs == nil else { return }
+        let job = ReloadJob(
+            parts: reload.pending, configPath: configPath, environment: environment, config: config, routes: routes,
+            force: false)
         reload.pending = []
-        reload.isRunning = true
-        load(
-            ReloadJob(
-                parts: wanted, configPath: configPath, environment: environment, config: config, routes: routes,
-                force: false))
+        reload.againMs = .max
+        do {
+            try load(job)
+            reload.startedMs = loop.nowMs
+        } catch {
+            metrics.reload(.refused)
+            refused("reload", [(configPath, 0, "no thread can be started to read the files: \(error)")])
+            tryAgain(job.parts)
+        }
+    }
+
+    /// Reads `parts` once more in a while, and later each time that this fails.
+    private func tryAgain(_ parts: ReloadParts) {
+        reload.pending.formUnion(parts)
+        reload.againMs = loop.nowMs + reload.waitMs
+        reload.waitMs = min(reload.waitMs * 2, ReloadState.longestWaitMs)
+    }
+
+    /// Begins what is due to be tried again, and says so when a reload gets stuck. Every second.
+    func checkReload() {
+        if loop.nowMs >= reload.againMs { requestReload([]) }
+        guard let startedMs = reload.startedMs, !reload.isLate, loop.nowMs - startedMs >= ReloadState.longMs else {
+            return
+        }
+        reload.isLate = true
+        logEvent(.error, "reload_stuck") {
+            $0.field("message", "files have been read for 10 s: a file system does not answer; what is in force stays")
+        }
     }
 
     /// Takes what was good, keeps what was in force where it was not, and says both.
     func finishReload(_ result: ReloadResult) {
-        reload.isRunning = false
+        reload.startedMs = nil
+        reload.isLate = false
         switch result.config {
         case .failure(let problems):
             metrics.reload(.refused)
             refused("config", problems.problems.map { ($0.file, $0.line, $0.message) })
-        case .success(let next): adopt(next)
+        case .success(let next): adopt(next, files: result.files)
         case nil: break
         }
         switch result.keys {
@@ -138,12 +185,19 @@ extension Supervisor {
             keys = next
             logEvent(.info, "keys_loaded") { $0.field("keys", next.keyIDs.count) }
             for warning in next.warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
-        case .failure(let problem): refused("keys", [(problem.file, problem.line, problem.message)])
+        case .failure(let problem):
+            metrics.reload(.refused)
+            refused("keys", [(problem.file, problem.line, problem.message)])
         case nil: break
         }
         switch result.certificates {
+        case .success(let next) where next.isEmpty && !config.listen.https.isEmpty:
+            metrics.reload(.refused)
+            refused("certificates", [(configPath, 0, "names no certificate while HTTPS listens; those in force stay")])
         case .success(let next): adopt(next)
-        case .failure(let problem): refused("certificates", [(problem.file, 0, problem.message)])
+        case .failure(let found):
+            metrics.reload(.refused)
+            refused("certificates", found.problems.map { ($0.file, 0, $0.message) })
         case nil: break
         }
         switch result.routes {
@@ -157,10 +211,13 @@ extension Supervisor {
         }
         if let rules = result.revokedAnyway { revokedByRefusedFile = rules }
         publish()
-        if !reload.pending.isEmpty { requestReload([]) }
+        let failed = result.toTryAgain
+        let next = reload.pending
+        if failed.isEmpty { reload.waitMs = ReloadState.shortestWaitMs } else { tryAgain(failed) }
+        if !next.isEmpty { requestReload([]) }
     }
 
-    private func adopt(_ next: EdgeConfig) {
+    private func adopt(_ next: EdgeConfig, files: [String: FileState]) {
         for key in next.keysNeedingRestart(from: config) {
             logEvent(.warning, "needs_restart") {
                 $0.field("key", text: key)
@@ -173,14 +230,21 @@ extension Supervisor {
         memoryBudget = next.memoryBudget
         shared.sources.apply(next.sourceSettings)
         shared.setConnectionLimit(next.connectionLimit)
+        warnOfDescriptors()
         shared.sessions.setLimits(next.sessionLimits)
         shared.keyRing.setAbsolute(next.ide.session.absolute)
-        watchFiles()
+        watch?.watch(files)
         logEvent(.info, "config_loaded") { $0.field("file", text: configPath) }
     }
 
     private func adopt(_ next: [Certificate]) {
         certificates = next
+        warnOfCertificates()
+        for certificate in next {
+            for warning in certificate.warnings {
+                logEvent(.warning, "warning") { $0.field("message", text: "\(certificate.path): \(warning)") }
+            }
+        }
         shared.broadcast(.certificates(next, LoadedFiles.tlsSettings(config), ticketKeys))
         logEvent(.info, "certificates_loaded") { $0.field("certificates", next.count) }
     }

@@ -9,15 +9,16 @@ final class SignalSource: EventSource {
 
     /// Takes SIGHUP, SIGTERM and SIGINT out of asynchronous delivery; SIGPIPE is ignored, and so is
     /// SIGXFSZ, as a file that may not grow is an error like a full disk.
-    override init() {
+    static func take() throws(SystemError) -> SignalSource {
         let signals = [SIGHUP, SIGTERM, SIGINT]
         let raw = unsafe zlh_signalfd(signals, Int32(signals.count))
-        precondition(raw >= 0, "signalfd: \(SystemError(-raw))")
-        descriptor = FileDescriptor(raw)
-        super.init()
+        guard raw >= 0 else { throw SystemError(-raw) }
         _ = signal(SIGPIPE, SIG_IGN)
         _ = signal(SIGXFSZ, SIG_IGN)
+        return SignalSource(FileDescriptor(raw))
     }
+
+    private init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
     /// Calls `report` with each signal.
     func deliver(on loop: EventLoop, _ report: @escaping (Int32) -> Void) throws(SystemError) {

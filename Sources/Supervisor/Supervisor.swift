@@ -51,34 +51,51 @@ public final class Supervisor {
     var reload = ReloadState()
     private let mailbox: Mailbox<SupervisorMessage>
     private let signals: SignalSource
-    private var watch: FileWatch?
+    private let inherited: InheritedSockets
+    var watch: FileWatch?
+    var reminders = CertificateReminders()
+    /// Whether it was said that nobody sees the files.
+    var isBlind = false
     private var adminServer: LocalServer?
     private var runningWorkers = 0
     /// Why an event loop ended that should not have.
     private var failure: String?
     private var isDraining = false
-    /// When a drain is cut short.
+    /// When a drain is cut short, and when all that is left ends with the process.
     private var drainEndsMs = UInt64.max
+    private var exitMs = UInt64.max
     private var ticksUntilRotation = Supervisor.ticketRotationTicks
 
     /// How often memory is looked at and the rest is swept: milliseconds.
     private static let tickMs: UInt64 = 250
-    /// What the last tunnel has for its close frame, and the clients for ours.
-    private static let drainGraceMs: UInt64 = 2500
+    /// What the last tunnel of a drain has for its close frame and the client for ours: a second each.
+    private static let farewellMs = 2000
+    /// What the loops have to end when they are told to.
+    private static let stopMs: UInt64 = 500
     /// Session tickets get a new key every hour.
     private static let ticketRotationTicks = 3600 * 4
 
-    /// Loads everything and serves until a signal ends it. `signals` must have been taken before any thread started.
+    /// Loads everything and serves until a signal ends it. To be called before any thread starts: all of them must inherit
+    /// that signals are events.
     public static func run(configPath: String, environment: [String: String], options: RunOptions) throws {
-        let signals = SignalSource()
-        let supervisor = try Supervisor(
-            configPath: configPath, environment: environment, options: options, signals: signals)
-        try supervisor.serve()
+        do {
+            let inherited = InheritedSockets(environment)
+            SystemMemory.raiseDescriptorLimit()
+            let signals = try SignalSource.take()
+            let supervisor = try Supervisor(
+                configPath: configPath, environment: environment, options: options, signals: signals,
+                inherited: inherited)
+            try supervisor.serve()
+        } catch let error as SystemError {
+            throw StartFailure("the system refuses what every start needs: \(error)")
+        }
     }
 
     private init(
-        configPath: String, environment: [String: String], options: RunOptions, signals: SignalSource
+        configPath: String, environment: [String: String], options: RunOptions, signals: SignalSource,
+        inherited: InheritedSockets
     ) throws {
+        self.inherited = inherited
         self.configPath = configPath
         self.environment = environment
         self.options = options
@@ -88,6 +105,8 @@ public final class Supervisor {
         } catch {
             throw StartFailure(error.description)
         }
+        // Before anything is read, so that no change goes unseen.
+        let files = config.fileStates()
         let now = LoadedFiles.moment()
         var warnings = config.warnings.map(\.description)
         warnings += try StateDirectory.prepare(config.statePath)
@@ -96,7 +115,7 @@ public final class Supervisor {
         warnings += notes
         do {
             keys = try LoadedFiles.keys(config)
-            certificates = try LoadedFiles.certificates(config, now: now.epoch)
+            certificates = try LoadedFiles.certificates(config)
         } catch {
             throw StartFailure("\(error)")
         }
@@ -115,6 +134,8 @@ public final class Supervisor {
         loop = try EventLoop()
         mailbox = try Mailbox()
         _ = try makeSnapshot()
+        warnings += inherited.warnings
+        warnings += certificates.flatMap { certificate in certificate.warnings.map { "\(certificate.path): \($0)" } }
         for warning in warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
         if shared.spent.damagedLines > 0 {
             logEvent(.warning, "state_damaged") {
@@ -122,6 +143,13 @@ public final class Supervisor {
                 $0.field("lines", shared.spent.damagedLines)
                 $0.field("message", "launch tokens issued before this start are refused")
             }
+        }
+        warnOfCertificates()
+        warnOfDescriptors()
+        do {
+            watch = try FileWatch(files) { [mailbox] in mailbox.post(.files($0)) }
+        } catch {
+            throw StartFailure("no thread can be started to watch the files: \(error)")
         }
         if geteuid() == 0 {
             logEvent(.warning, "warning") {
@@ -154,10 +182,9 @@ public final class Supervisor {
     private func serve() throws {
         let sockets = try listen()
         try startAdminServer()
+        for problem in inherited.close() { logEvent(.warning, "warning") { $0.field("message", text: problem) } }
         try signals.deliver(on: loop) { [unowned self] in self.received($0) }
         try mailbox.deliver(on: loop) { [unowned self] in self.receive($0) }
-        watch = try FileWatch(on: loop) { [unowned self] in self.filesChanged($0) }
-        watchFiles()
         loop.tick(everyMs: Self.tickMs) { [unowned self] in self.tick() }
         let ports = sockets.httpsPorts
         try startWorkers(sockets)
@@ -190,7 +217,7 @@ public final class Supervisor {
         ]
         for (endpoints, front) in fronts {
             for endpoint in endpoints {
-                if let problem = try sockets.add(endpoint, front: front) {
+                if let problem = try sockets.add(endpoint, front: front, from: inherited) {
                     logEvent(.warning, "warning") { $0.field("message", text: problem) }
                 }
             }
@@ -203,8 +230,7 @@ public final class Supervisor {
         let players = makeMinecraftSnapshot()
         let tls = LoadedFiles.tlsSettings(config)
         for index in 0..<config.threads {
-            runningWorkers += 1
-            Thread.start("loop-\(index)") { [shared, minecraft, mailbox, certificates, ticketKeys] in
+            try startThread("loop-\(index)") { [shared, minecraft, mailbox, certificates, ticketKeys] in
                 do {
                     let worker = try Worker(
                         index: index, shared: shared, snapshot: snapshot, certificates: certificates, tls: tls,
@@ -222,28 +248,48 @@ public final class Supervisor {
                 }
             }
         }
-        // Nobody is told that all is ready before it is.
+        runningWorkers = config.threads
+        // Nobody is told that all is ready before it is, and nothing new is handed to some loops while others begin.
+        var early: [SupervisorMessage] = []
         var started = 0
         while started < config.threads {
             for message in mailbox.wait(atMostMs: 1000) {
                 switch message {
                 case .workerStarted: started += 1
                 case .workerEnded(let reason): throw StartFailure("an event loop could not start: \(reason ?? "")")
-                default: receive(message)
+                default: early.append(message)
                 }
             }
+        }
+        for message in early { receive(message) }
+    }
+
+    /// Without its threads there is no start.
+    private func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) throws(StartFailure) {
+        do {
+            try Thread.start(name, body)
+        } catch {
+            throw StartFailure(
+                "the thread \"\(name)\" cannot be started: \(error); raise the limit of threads (TasksMax)")
         }
     }
 
     private func startAdminServer() throws {
         guard let endpoint = config.listen.metrics else { return }
+        var limits = LocalLimits()
+        limits.requiresHost = false
         do {
             let server = try LocalServer(
-                listening: .tcp(endpoint), handler: HealthPages(metrics: metrics, shared: shared))
-            server.start()
+                listening: inherited.take(endpoint).map { .inherited($0) } ?? .tcp(endpoint), limits: limits,
+                handler: HealthPages(metrics: metrics, shared: shared))
+            try server.start()
             adminServer = server
-        } catch {
-            throw StartFailure("listen.metrics: \(endpoint): \(error)")
+        } catch LocalError.system(let reason) {
+            guard !ListenerSockets.lacksIPv6(endpoint, reason) else {
+                let problem = "listen.metrics: \(ListenerSockets.withoutIPv6(endpoint))"
+                return logEvent(.warning, "warning") { $0.field("message", text: problem) }
+            }
+            throw StartFailure("listen.metrics: cannot listen on \(endpoint): \(reason)")
         }
     }
 
@@ -252,6 +298,9 @@ public final class Supervisor {
     private func receive(_ message: SupervisorMessage) {
         switch message {
         case .loaded(let loaded): finishReload(loaded)
+        case .files(.changed(let paths)): filesChanged(paths)
+        case .files(.slower(let problem)):
+            logEvent(.warning, "warning") { $0.field("message", text: problem) }
         case .workerStarted: break
         case .workerEnded(let reason):
             runningWorkers -= 1
@@ -272,20 +321,23 @@ public final class Supervisor {
         guard !isDraining else {
             logEvent(.warning, "stop") { $0.field("message", "second signal") }
             stopWorkers()
-            loop.stop()
             return
         }
         isDraining = true
-        drainEndsMs = loop.nowMs &+ UInt64(config.limits.drainMs) &+ Self.drainGraceMs
+        let drainMs = max(0, config.limits.drainMs)
+        drainEndsMs = loop.nowMs &+ UInt64(drainMs)
         metrics.setDraining(true)
-        logEvent(.info, "drain") { [self] in $0.field("ms", config.limits.drainMs) }
-        minecraft.broadcast(.drain(overMs: config.limits.drainMs))
-        shared.broadcast(.drain(overMs: config.limits.drainMs))
+        logEvent(.info, "drain") { $0.field("ms", drainMs) }
+        // The last tunnel's farewell, too, ends within the time.
+        let overMs = drainMs - min(Self.farewellMs, drainMs / 2)
+        minecraft.broadcast(.drain(overMs: overMs))
+        shared.broadcast(.drain(overMs: overMs))
     }
 
-    /// Ends every loop now.
+    /// Ends every loop now, and the process soon even when one does not.
     private func stopWorkers() {
-        minecraft.broadcast(.stop)
+        drainEndsMs = .max
+        exitMs = min(exitMs, loop.nowMs &+ Self.stopMs)
         shared.broadcast(.stop)
     }
 
@@ -299,15 +351,9 @@ public final class Supervisor {
         if !parts.isEmpty { requestReload(parts) }
     }
 
-    /// Watches what the configuration names now.
-    func watchFiles() {
-        let pairs = config.tls.certificates.flatMap { [$0.certificate, $0.key] }
-        watch?.watch([config.routesPath, config.ide.launch.keysPath] + pairs)
-    }
-
     /// Reads files on a thread beside the loop, and hears of it by mail.
-    func load(_ job: ReloadJob) {
-        Thread.start("reload") { [mailbox] in mailbox.post(.loaded(job.run())) }
+    func load(_ job: ReloadJob) throws(SystemError) {
+        try Thread.start("reload") { [mailbox] in mailbox.post(.loaded(job.run())) }
     }
 
     // MARK: Ticks
@@ -329,9 +375,13 @@ public final class Supervisor {
             }
         }
         if loop.nowMs >= drainEndsMs {
-            drainEndsMs = .max
             logEvent(.warning, "stop") { $0.field("message", "limits.drain is over") }
-            shared.broadcast(.stop)
+            stopWorkers()
+        }
+        if loop.nowMs >= exitMs {
+            exitMs = .max
+            logEvent(.error, "stop") { $0.field("message", "an event loop does not end: the process does without it") }
+            loop.stop()
         }
         let now = LoadedFiles.moment()
         readState(now)
@@ -351,7 +401,9 @@ public final class Supervisor {
     }
 
     private func everySecond(_ now: Moment) {
-        watch?.watchLost()
+        checkReload()
+        checkWatch()
+        warnOfCertificates()
         // A tunnel whose client takes nothing does not look at the clock itself.
         if shared.sessions.sweep(now: now) > 0 { shared.broadcast(.sessionsEnded) }
         shared.spent.sweep(now: now)
@@ -398,7 +450,11 @@ public final class Supervisor {
         metrics.setRoutesGeneration(routes.generation)
         metrics.setRouteConflicts(routes.conflicts)
         metrics.setCertificates(
-            certificates.map { Metrics.Certificate(name: $0.names.first ?? $0.path, notAfterEpochS: $0.notAfter) })
+            certificates.map {
+                Metrics.Certificate(
+                    name: $0.names.first ?? $0.path, key: $0.keyKind, notAfterEpochS: $0.notAfter,
+                    lifetimeS: $0.notAfter - $0.notBefore)
+            })
         metrics.setReady(routes.ideCount + routes.minecraft.count > 0)
     }
 
@@ -416,6 +472,7 @@ public final class Supervisor {
 /// What other threads tell the supervisor.
 enum SupervisorMessage: Sendable {
     case loaded(ReloadResult)
+    case files(FileWatch.Report)
     case workerStarted
     case workerEnded(String?)
 }

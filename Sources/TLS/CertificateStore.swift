@@ -8,7 +8,7 @@ public struct TLSSettings: Sendable, Equatable {
     public var protocols: [ApplicationProtocol]
 
     /// TLS settings; the certificates come beside them.
-    public init(requiresTLS13: Bool = false, protocols: [ApplicationProtocol] = [.http2, .http1]) {
+    public init(requiresTLS13: Bool = false, protocols: [ApplicationProtocol] = [.http2, .http1, .http10]) {
         self.requiresTLS13 = requiresTLS13
         self.protocols = protocols
     }
@@ -20,56 +20,77 @@ public enum ApplicationProtocol: String, Sendable {
     case http2 = "h2"
     /// HTTP/1.1.
     case http1 = "http/1.1"
+    /// HTTP/1.0, served as HTTP/1.1 is: all that some old programs offer.
+    case http10 = "http/1.0"
 }
 
 /// One loop's OpenSSL contexts: chooses the certificate by SNI, the application protocol by ALPN, and seals tickets.
 ///
-/// Made and used on one thread. Certificates of the same names and different key types (ECDSA beside RSA) share a
+/// Made and used on one thread. Certificates for the same name with keys of different kinds (ECDSA beside RSA) share a
 /// context, where OpenSSL picks by what the client can verify.
 @safe
 public final class CertificateStore {
-    @safe
-    private struct Entry {
-        let names: [String]
-        let context: OpaquePointer
-    }
-
-    /// Whole once `init` is over. Filled one by one, so that `deinit` frees what an `init` that throws had made.
-    private var entries: [Entry] = []
+    /// Contexts by the certificates they hold. Filled one by one, so that `deinit` frees what an `init` that throws had
+    /// made.
+    private var contexts: [[Int]: OpaquePointer] = unsafe [:]
+    private var byName: [String: OpaquePointer] = unsafe [:]
+    /// The context that a connection starts with, before its SNI is known: the first certificate's.
+    private(set) var initialContext: OpaquePointer
     private let ticketKeys: UnsafeMutablePointer<zlh_ticket_keys>
     private let protocols: [[UInt8]]
 
-    /// Contexts for `certificates`, the first of which serves names that none is for.
+    /// Contexts for `certificates`, the first of which serves names that none is for. Without any, every handshake fails.
     public init(
         _ certificates: [Certificate], settings: TLSSettings, ticketKeys keys: TicketKeys
     ) throws(CertificateProblem) {
-        precondition(!certificates.isEmpty)
+        unsafe initialContext = try Self.makeContext(settings, file: certificates.first?.path ?? "tls.certificates")
         unsafe ticketKeys = .allocate(capacity: 1)
         unsafe ticketKeys.initialize(to: zlh_ticket_keys())
         unsafe keys.store(in: ticketKeys)
         protocols = settings.protocols.map { Array($0.rawValue.utf8) }
-        for certificate in certificates {
-            let names = Set(certificate.names)
-            if let twin = entries.firstIndex(where: { Set($0.names) == names && !names.isEmpty }),
-                unsafe !Self.has(certificate, entries[twin].context)
-            {
-                try unsafe Self.add(certificate, to: entries[twin].context)
-            } else {
-                let context = try unsafe Self.makeContext(settings, file: certificate.path)
-                unsafe entries.append(Entry(names: certificate.names, context: context))
-                try unsafe Self.add(certificate, to: context)
+        // For each name the first certificate of each kind of key.
+        var holders: [String: [Int]] = [:]
+        for (index, certificate) in certificates.enumerated() {
+            for name in certificate.names
+            where !holders[name, default: []].contains(where: { certificates[$0].keyType == certificate.keyType }) {
+                holders[name, default: []].append(index)
             }
         }
+        let first = certificates.first?.names.first.flatMap { holders[$0] } ?? Array(certificates.indices.prefix(1))
+        unsafe contexts[first] = initialContext
+        try unsafe fill(initialContext, first.map { certificates[$0] })
+        for (name, members) in holders {
+            if unsafe contexts[members] == nil {
+                let context = try unsafe Self.makeContext(settings, file: certificates[members[0]].path)
+                unsafe contexts[members] = context
+                try unsafe fill(context, members.map { certificates[$0] })
+            }
+            unsafe byName[name] = contexts[members]
+        }
+    }
+
+    private func fill(_ context: OpaquePointer, _ certificates: [Certificate]) throws(CertificateProblem) {
+        for certificate in certificates { try unsafe Self.add(certificate, to: context) }
         let this = unsafe Unmanaged.passUnretained(self).toOpaque()
-        entries.forEach { entry in
-            unsafe zlh_use_ticket_keys(entry.context, ticketKeys)
-            unsafe zlh_set_servername_callback(entry.context, chooseCertificate, this)
-            unsafe SSL_CTX_set_alpn_select_cb(entry.context, chooseProtocol, this)
+        unsafe zlh_use_ticket_keys(context, ticketKeys)
+        unsafe zlh_set_servername_callback(context, chooseCertificate, this)
+        unsafe SSL_CTX_set_alpn_select_cb(context, chooseProtocol, this)
+    }
+
+    /// Throws when no client could be served with this certificate: too weak for OpenSSL, or of a kind of key that no
+    /// suite or group of ours goes with. What passes here passes in any store.
+    public static func prove(_ certificate: Certificate, _ settings: TLSSettings) throws(CertificateProblem) {
+        let store = try CertificateStore([certificate], settings: settings, ticketKeys: TicketKeys())
+        guard unsafe zlh_serves_somebody(store.initialContext) == 1 else {
+            throw CertificateProblem(
+                file: certificate.path,
+                message: "no client can be served with its key: "
+                    + "use ECDSA on P-256 or P-384, RSA with 2048 bits or more, or Ed25519")
         }
     }
 
     deinit {
-        entries.forEach { unsafe SSL_CTX_free($0.context) }
+        unsafe contexts.values.forEach { unsafe SSL_CTX_free($0) }
         unsafe ticketKeys.deinitialize(count: 1)
         unsafe ticketKeys.deallocate()
     }
@@ -79,17 +100,11 @@ public final class CertificateStore {
         unsafe keys.store(in: ticketKeys)
     }
 
-    /// The context that a connection starts with, before its SNI is known.
-    var initialContext: OpaquePointer { unsafe entries[0].context }
-
     /// The context for a server name: exact before wildcard, else the first.
     fileprivate func context(for name: String) -> OpaquePointer {
-        if let exact = entries.first(where: { $0.names.contains(name) }) { return unsafe exact.context }
-        if let dot = name.firstIndex(of: ".") {
-            let wildcard = "*" + name[dot...]
-            if let fit = entries.first(where: { $0.names.contains(wildcard) }) { return unsafe fit.context }
-        }
-        return unsafe entries[0].context
+        if let exact = unsafe byName[name] { return unsafe exact }
+        if let dot = name.firstIndex(of: "."), let fit = unsafe byName["*" + name[dot...]] { return unsafe fit }
+        return unsafe initialContext
     }
 
     /// The index in `offered` (length-prefixed names) of our best protocol.
@@ -134,12 +149,8 @@ public final class CertificateStore {
         return unsafe context
     }
 
-    private static func has(_ certificate: Certificate, _ context: OpaquePointer) -> Bool {
-        unsafe zlh_has_certificate(context, certificate.isElliptic ? 0 : 1) == 1
-    }
-
     private static func add(_ certificate: Certificate, to context: OpaquePointer) throws(CertificateProblem) {
-        let chain = unsafe OpenSSLObjects.certificates(in: certificate.chainPEM)
+        let chain = unsafe (try? OpenSSLObjects.certificates(in: certificate.chainPEM)) ?? []
         defer { unsafe chain.forEach { unsafe X509_free($0) } }
         let key = unsafe OpenSSLObjects.privateKey(in: certificate.keyPEM)
         defer { unsafe EVP_PKEY_free(key) }
@@ -149,7 +160,8 @@ public final class CertificateStore {
         else {
             ERR_clear_error()
             throw CertificateProblem(
-                file: certificate.path, message: "OpenSSL refuses this certificate or key as too weak")
+                file: certificate.path,
+                message: "OpenSSL refuses this certificate or key as too weak (a short key, or a signature with SHA-1)")
         }
     }
 }

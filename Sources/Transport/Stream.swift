@@ -60,6 +60,12 @@ public struct Stream: ~Copyable {
     /// Whether a writer must wait.
     public var isBlocked: Bool { !outbound.isEmpty }
 
+    /// Whether the kernel holds bytes of ours that it did not send yet.
+    public var hasUnsent: Bool { Socket.unsentBytes(of: descriptor) > 0 }
+
+    /// Bytes accepted that the peer's kernel did not acknowledge, as far as TCP tells.
+    public var undeliveredBytes: Int { outbound.count + Socket.unacknowledgedBytes(of: descriptor) }
+
     /// Whether a read would find nothing for sure.
     public var hasNothingToRead: Bool {
         if peerClosed { return false }

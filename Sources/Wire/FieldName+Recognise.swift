@@ -52,7 +52,7 @@ extension FieldName {
             case padded("alt-svc"): return .altSvc
             default: return .other
             }
-        case 8: return word == padded("location") ? .location : .other
+        case 8: return word == padded("location") ? .location : word == padded("if-match") ? .ifMatch : .other
         default: return .other
         }
     }
@@ -85,6 +85,7 @@ extension FieldName {
             if spells("authoriz", "rization") { return .authorization }
             if spells("accept-r", "t-ranges") { return .acceptRanges }
             if spells("content-", "nt-range") { return .contentRange }
+            if spells("if-none-", "ne-match") { return .ifMatch }
         case 14:
             if spells("sec-fetc", "tch-site") { return .secFetchSite }
             if spells("sec-fetc", "tch-mode") { return .secFetchMode }

@@ -26,6 +26,8 @@ public enum FieldName: UInt8, Sendable, CaseIterable {
     case referer, userAgent, acceptRanges, contentRange
     /// `Content-Digest`, `Repr-Digest`, `Digest` and `Content-MD5`, which tell a hash of the content as it is coded.
     case digest
+    /// `If-Match` and `If-None-Match`, which list entity tags.
+    case ifMatch
     /// Any name that holds `_`, which some programs take for `-`.
     case underscore
 }

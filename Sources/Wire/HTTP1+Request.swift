@@ -18,7 +18,7 @@ extension HTTP1 {
                 scan = HeadScan()
                 _ = try readHead(bytes, &scan, fields, limits, &head)
             }
-            try judge(bytes, fields, &head)
+            try judge(bytes, fields, &head, requiresHost: limits.requiresHost)
             scan = HeadScan()
             return .complete(head)
         } catch {

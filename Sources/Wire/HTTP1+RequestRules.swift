@@ -1,10 +1,10 @@
 extension HTTP1 {
     /// The rules that need the whole request: version, Host, target, framing, connection and upgrade.
     static func judge(
-        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ head: inout RequestHead
+        _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ head: inout RequestHead, requiresHost: Bool
     ) throws(HeadDefect) {
         if head.minorVersion > 1 { throw .versionUnsupported }
-        try judgeAuthority(bytes, fields, &head)
+        if requiresHost { try judgeAuthority(bytes, fields, &head) }
         head.framing = try framing(bytes, fields, head.minorVersion)
         switch head.method {
         case .connect: throw .connectUnsupported
@@ -26,8 +26,10 @@ extension HTTP1 {
             if isHandshake, head.framing != .none, head.framing != .length(0) {
                 throw .badRequest("a WebSocket handshake with a body")
             }
-            head.isWebSocketUpgrade = isHandshake && head.framing == .none
-            head.hasOtherUpgrade = !head.isWebSocketUpgrade
+            // Some proxies in front say of every request that it has no body.
+            if isHandshake { head.framing = .none }
+            head.isWebSocketUpgrade = isHandshake
+            head.hasOtherUpgrade = !isHandshake
         }
     }
 
@@ -48,7 +50,7 @@ extension HTTP1 {
             let target = bytes.extracting(head.target.range)
             if !HTTPSpan.hasPrefixIgnoringCase(target, "https://") { throw .uriSchemeNotAllowed }
             let inner = bytes.extracting(head.targetAuthority.range)
-            if !HTTPSpan.equalsIgnoringCase(inner, bytes.extracting(authority)) {
+            if !HTTPSAuthority.equal(inner, bytes.extracting(authority)) {
                 throw .badRequest("target and Host disagree")
             }
         }

@@ -68,6 +68,8 @@ public struct HeadLimits: Sendable {
     public var fields: Int
     /// Empty lines tolerated before the start line (RFC 9112 section 2.2).
     public var emptyLines: Int
+    /// Whether a request must name its host, once and rightly (RFC 9112 section 3.2): wherever that decides anything.
+    public var requiresHost = true
     /// Field lines after which the connection is not worth keeping.
     public static let farTooMany = 1000
 

@@ -34,6 +34,14 @@ public enum Method: UInt8, Sendable, CaseIterable {
         }
     }
 
+    /// Whether it gives content in a request a meaning, so that servers look for its length (RFC 9110 section 8.6).
+    public var expectsContent: Bool {
+        switch self {
+        case .post, .put, .patch: true
+        default: false
+        }
+    }
+
     /// The method that `token` spells; methods are case-sensitive.
     public init(recognising token: borrowing Span<UInt8>) {
         self.init(token, 0..<token.count)

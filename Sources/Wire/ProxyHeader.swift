@@ -69,8 +69,10 @@ public enum ProxyHeader {
         let line = bytes.extracting(0..<(end - 1)).text()
         let words = line.split(separator: " ", omittingEmptySubsequences: false)
         if words.count >= 2, words[1] == "UNKNOWN" { return .complete(count: end + 1, source: nil) }
+        // A dual-stack proxy writes IPv4 clients as `TCP6 ::ffff:192.0.2.1`: the notation tells the family, not the value.
         guard words.count == 6, words[1] == "TCP4" || words[1] == "TCP6", let source = IPAddress(words[2]),
-            let target = IPAddress(words[3]), source.isIPv4 == (words[1] == "TCP4"), target.isIPv4 == source.isIPv4,
+            IPAddress(words[3]) != nil, words[2].utf8.contains(0x3a) == (words[1] == "TCP6"),
+            words[3].utf8.contains(0x3a) == (words[1] == "TCP6"),
             let sourcePort = decimalPort(words[4]), decimalPort(words[5]) != nil
         else { return .malformed }
         return .complete(count: end + 1, source: Endpoint(address: source, port: sourcePort))

@@ -25,4 +25,22 @@ public enum WebSocketClose {
         output.append(UInt8(truncatingIfNeeded: code))
         output.append(reason)
     }
+
+    /// Whether `bytes`, the last that came from a client, end in a close frame of this code: the answer to ours. Where
+    /// its frames begin is not known, so that the end is looked at; that other bytes look like it is next to impossible.
+    public static func isAnswer(_ bytes: borrowing Span<UInt8>, to code: UInt16) -> Bool {
+        // Header, mask and the code; then a reason of as many bytes as the length says.
+        var start = bytes.count &- 8
+        while start >= 0, start >= bytes.count &- 8 &- 123 {
+            if bytes[start] == 0x80 | WebSocket.Opcode.close.rawValue,
+                Int(bytes[start &+ 1]) == 0x80 | (bytes.count &- start &- 6),
+                bytes[start &+ 6] ^ bytes[start &+ 2] == UInt8(truncatingIfNeeded: code >> 8),
+                bytes[start &+ 7] ^ bytes[start &+ 3] == UInt8(truncatingIfNeeded: code)
+            {
+                return true
+            }
+            start &-= 1
+        }
+        return false
+    }
 }

@@ -1,12 +1,15 @@
-"""The odd cases of the cross-site rule and of cookies, against a real Chromium."""
+"""The odd cases of the cross-site rule and of cookies, against a real Chromium; and how our close frames end, against Firefox
+too."""
 
+import os
 import threading
 
 import pytest
 
 from harness.browser import CHROMIUM, Protocols, chromium, launched
+from harness.firefox import FIREFOX, firefox
 from harness.upstreams import Request, answer, echoes_bytes, pages, switching
-from harness.gateway import wait_for
+from harness.gateway import free_port, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
 GATEWAY = {}
@@ -24,8 +27,6 @@ def javascript(code: str) -> bytes:
 @pytest.fixture(scope="module")
 def browser():
     """Chromium with HTTP/2, as people have it; some tests run with one that has HTTP/1.1 only as well."""
-    import os
-
     if not os.path.exists(CHROMIUM):
         pytest.skip("no chromium")
     with chromium() as browser:
@@ -420,3 +421,47 @@ def test_requests_seen_are_typed(gw, context):
     up = site(gw, {"/": html("x")})
     enter(gw, context.new_page(), up.vmid)
     assert isinstance(up.last, Request) and up.last.get("x-forwarded-port") == str(gw.port)
+
+
+# --- our own close frames ---
+
+CLOSES = """<script>
+window.seen = {};
+const socket = new WebSocket(`wss://${location.host}/ws`);
+socket.onopen = () => seen.isOpen = true;
+socket.onclose = event => seen.close = [event.code, event.wasClean, event.reason];
+</script>"""
+
+
+def ends_cleanly(gw, goto, evaluate):
+    """A close of ours is to a page what a container's is."""
+    def serve(connection):
+        while (request := connection.read()) is not None:
+            if request.target == "/ws":
+                connection.send(switching(request))
+                connection.wait_closed(20)
+                return
+            connection.send(html(CLOSES))
+
+    for way, expected in (("moved", [1012, True, "container moved or replaced"]), ("logout", [1008, True, "logged out"])):
+        up = gw.upstream(serve)
+        goto(url(gw, up.vmid, f"/.zlh/launch?token={gw.token(up.vmid)}&next=/"))
+        wait_for(lambda: evaluate("seen.isOpen"))
+        if way == "moved":
+            gw.write_routes(lambda routes: routes["ide"][up.vmid].update(generation="another"))
+        else:
+            evaluate("void fetch('/.zlh/logout', { method: 'POST' })")
+        assert wait_for(lambda: evaluate("seen.close")) == expected
+
+
+@pytest.mark.http1_too
+def test_our_close_is_clean_to_chromium(gw, spoken, context):
+    page = context.new_page()
+    ends_cleanly(gw, page.goto, page.evaluate)
+
+
+def test_our_close_is_clean_to_firefox(gw, spoken):
+    if not os.path.exists(FIREFOX):
+        pytest.skip("no firefox")
+    with firefox(free_port(), http2=spoken == "h2") as browser:
+        ends_cleanly(gw, browser.goto, browser.evaluate)

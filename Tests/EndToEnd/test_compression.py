@@ -219,11 +219,12 @@ def test_it_can_be_switched_off(make_gateway):
 
 # --- fields ---
 
-@pytest.mark.parametrize("before, after", [('"abc"', 'W/"abc"'), ('W/"abc"', 'W/"abc"'), ('""', 'W/""')])
-def test_a_strong_etag_becomes_weak(gw, up, cookie, before, after):
+@pytest.mark.parametrize("before", ['"abc"', 'W/"abc"', '""'])
+def test_a_strong_etag_becomes_weak(gw, up, cookie, before):
     answer = ask(gw, up, cookie, typed("text/css", TEXT, f"ETag: {before}"))
     compressed(answer)
-    assert answer.one("etag") == after
+    assert answer.one("etag").startswith('W/"')
+    assert before.startswith('"') or answer.one("etag") == before, "a weak one is the container's own affair"
     assert ask(gw, up, cookie, typed("text/css", TEXT, f"ETag: {before}"), FETCH).one("etag") == before
 
 

@@ -1,5 +1,6 @@
 """CONTRACT §9: each bound of the HTTPS side, set small, met, counted under its name."""
 
+import contextlib
 import resource
 import socket
 import ssl
@@ -9,10 +10,13 @@ import time
 
 import pytest
 
+from harness import frames as f
 from harness import over_both, tokens, websocket
 from harness import upstreams as rogue
+from harness.frames import Frames
 from harness.gateway import FETCH, NAVIGATION, wait_for
 from harness.raw import Closed
+from harness.upstreams import answer as reply
 from harness.upstreams import echoes_bytes, replies, upgrades_and
 from harness.websocket import opened
 
@@ -238,6 +242,68 @@ def test_response_stall(gw):
         wait_for(lambda: upstream.connections and upstream.connections[0].sock.fileno() < 0, 6,
                  "the container to be let go")
     counted(gw, "response_stall", was=was)
+
+
+@over_both
+def test_a_byte_at_a_time_is_no_progress(gw):
+    was = gw.refused("response_stall")
+    upstream = gw.upstream(rogue.pours_without_end)
+    session = gw.launch(upstream.vmid)
+    with gw.client(upstream.vmid, receive_buffer=4096) as client:
+        client.open(cookie=session).head()
+        deadline = time.monotonic() + 8
+        while upstream.connections[0].sock.fileno() >= 0 and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                client.sock.recv(1)
+            time.sleep(0.05)
+        assert upstream.connections[0].sock.fileno() < 0, "the container is let go"
+    counted(gw, "response_stall", was=was)
+
+
+@pytest.mark.parametrize("window, size, number", [(100, 15_000, 1), (100, 300_000, 1), (1 << 20, 300_000, 0)],
+                         ids=["the stream's, with all of it read", "the stream's", "the connection's"])
+def test_a_window_opened_byte_by_byte_is_no_progress(gw, window, size, number):
+    was = gw.refused("response_stall")
+    upstream = gw.upstream(replies(reply(bytes(size))))
+    with Frames(gw, upstream.vmid, initial=((4, window),)) as client:
+        client.raw(client.request(1, cookie=gw.launch(upstream.vmid)))
+        deadline = time.monotonic() + 5
+        while 1 not in client.resets and time.monotonic() < deadline:
+            client.pour(f.window_update(number, 1))
+            client.pump_for(0.1)
+        assert 1 in client.resets
+    counted(gw, "response_stall", was=was)
+
+
+@pytest.mark.parametrize("size", [15_000, 60_000])
+def test_who_takes_a_little_is_no_staller(gw, size):
+    upstream = gw.upstream(replies(reply(bytes(size))))
+    session = gw.launch(upstream.vmid)
+    with Frames(gw, upstream.vmid, initial=((4, 100),)) as client:
+        client.raw(client.request(1, cookie=session))
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            client.pour(f.window_update(1, 1400))
+            client.pump_for(0.4)
+        assert 1 not in client.resets
+        client.pour(f.window_update(1, size))
+        client.pump_until(lambda: 1 in client.ended)
+
+
+@over_both
+def test_small_events_are_no_stall(gw):
+    """Less than a KiB in all that time, but nothing ever waits."""
+    def events(connection):
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for n in range(12):
+            connection.send(b"data: %2d\n\n" % n)
+            time.sleep(0.25)
+
+    upstream = gw.upstream(events)
+    with gw.client(upstream.vmid) as client:
+        answer = client.open(cookie=gw.launch(upstream.vmid)).answer()
+        assert len(answer.body) == 12 * 10
 
 
 # --- TLS ---

@@ -22,7 +22,7 @@ NAMES = [
     "requests_total", "request_seconds_bucket", "request_seconds_sum", "request_seconds_count",
     "upstream_seconds_bucket", "connections", "tunnels", "bytes_total", "tls_handshakes_total", "launches_total",
     "sessions", "refused_total", "route_conflicts", "routes", "routes_generation", "reloads_total",
-    "certificate_expiry_seconds", "loop_lag_seconds",
+    "certificate_expiry_seconds", "certificate_lifetime_seconds", "loop_lag_seconds",
 ]
 ERRORS = ["bad_request", "misdirected", "limited", "too_large", "timeout", "unauthorized", "forbidden", "no_such_ide",
           "route_conflict", "unreachable", "bad_gateway", "upstream_timeout", "not_found", "method_not_allowed"]

@@ -10,11 +10,13 @@ import ssl
 import subprocess
 import textwrap
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from harness.gateway import FETCH, free_port, wait_for
+from harness.minecraft import Client, Server, handshake, login_start
 from harness.raw import Closed, Raw
 
 TRUSTED = "127.0.0.3"
@@ -271,3 +273,67 @@ def test_haproxys_health_checks_are_no_offence(gw, haproxy):
     for front in haproxy.values():
         with Raw(front, 1101, source="127.0.0.46") as raw:
             assert raw.request(headers=FETCH).status == 401
+
+
+# --- IPv4 clients of a dual-stack proxy ------------------------------------------------------------------------------
+
+MAPPED = [b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:127.0.0.1 4711 443\r\n", b"PROXY TCP6 ::ffff:c000:201 ::1 4711 443\r\n",
+          v2("::ffff:192.0.2.1")]
+
+
+@pytest.mark.parametrize("header", MAPPED, ids=["v1", "v1 in hexadecimal", "v2"])
+def test_a_mapped_address_is_the_ipv4_address(gw, up, cookie, header):
+    with ThroughProxy(gw, up.vmid, header) as raw:
+        names_the_client(gw, up, raw, cookie, "192.0.2.1")
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="needs nginx")
+def test_nginx_with_a_dual_stack_socket_in_front(gw, up, cookie, tmp_path):
+    port = free_port()
+    modules = "/usr/lib/nginx/modules/ngx_stream_module.so"
+    (tmp_path / "nginx.conf").write_text(textwrap.dedent(f"""
+        {f'load_module {modules};' if Path(modules).exists() else ''}
+        daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/error;
+        events {{}}
+        stream {{
+            server {{
+                listen [::]:{port} ipv6only=off;
+                proxy_bind {TRUSTED};
+                proxy_pass 127.0.0.1:{gw.port};
+                proxy_protocol on;
+            }}
+        }}
+        """))
+    if subprocess.run(["nginx", "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True).returncode:
+        pytest.skip("this nginx has no stream module, or the host no IPv6")
+    process = subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf")], stderr=subprocess.DEVNULL)
+    try:
+        front = SimpleNamespace(address="127.0.0.1", port=port, host=gw.host, context=gw.context)
+        wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 5)
+        with Raw(front, up.vmid, source="127.0.0.7") as raw:
+            names_the_client(gw, up, raw, cookie, "127.0.0.7")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("header, source", [
+    (MAPPED[0], "192.0.2.1"), (MAPPED[2], "192.0.2.1"), (b"PROXY UNKNOWN\r\n", TRUSTED),
+    (SIGNATURE + b"\x20\0\0\0", TRUSTED), (v2("192.0.2.9", command=0x20), TRUSTED), (SIGNATURE + b"\x21\0\0\0", TRUSTED)],
+    ids=["v1 mapped", "v2 mapped", "v1 unknown", "v2 local", "v2 local with addresses", "v2 unspecified"])
+def test_players_come_through_a_proxy_whatever_it_says(make_gateway, header, source):
+    server, port = Server(), free_port()
+    gw = make_gateway(start=False, routes=1, trusted_proxies=[f"{TRUSTED}/32"], listen={"minecraft": [f"127.0.0.1:{port}"]})
+    gw.routes["minecraft"] = [{"host": "play.test", "kind": "direct", "backends": [{"address": server.address}]}]
+    gw.save_routes()
+    gw.start()
+    client = Client.__new__(Client)
+    client.socket, client.buffer = socket.socket(), b""
+    client.socket.settimeout(10)
+    client.socket.bind((TRUSTED, 0))
+    client.socket.connect(("127.0.0.1", port))
+    client.send(header + handshake("play.test", 2) + login_start("Steve"))
+    assert client.exactly(15) == b"hello from one\n"
+    client.close()
+    assert gw.wait_log(lambda entry: entry["event"] == "tunnel_open")["client"] == source
+    server.close()

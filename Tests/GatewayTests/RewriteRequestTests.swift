@@ -12,9 +12,11 @@ import Wire
         renderForwarded(
             client: try #require(IPAddress(client)), host: Array(host.utf8).span, defaultPort: 443, into: &forwarded)
         var out = ByteBuffer()
+        var restored = ByteBuffer()
         try withRequest(bytes) { head, bytes, fields in
             try forwarded.withReadable {
-                try rewriteRequest(head, bytes, fields, forwarded: $0, id: requestID, into: &out)
+                try rewriteRequest(
+                    head, bytes, fields, forwarded: $0, id: requestID, restoredTags: &restored, into: &out)
             }
         }
         return lines(out)
@@ -39,6 +41,9 @@ import Wire
             ("GET https://dev-1101.example.test HTTP/1.1", [], "GET / HTTP/1.1", []),
             ("GET https://dev-1101.example.test?q HTTP/1.1", [], "GET /?q HTTP/1.1", []),
             ("BREW /pot HTTP/1.1", ["brew:  x "], "BREW /pot HTTP/1.1", ["brew:  x "]),
+            ("OPTIONS https://dev-1101.example.test HTTP/1.1", [], "OPTIONS * HTTP/1.1", []),
+            ("OPTIONS https://dev-1101.example.test?q HTTP/1.1", [], "OPTIONS /?q HTTP/1.1", []),
+            ("OPTIONS https://dev-1101.example.test/ HTTP/1.1", [], "OPTIONS / HTTP/1.1", []),
             // Hop by hop, and those that Connection names, but never what the framing and the authorisation rest on.
             (
                 "GET / HTTP/1.1", ["A: 1", "Connection: keep-alive, X-B", "Keep-Alive: 5", "x-b: 2", "C: 3"],
@@ -102,7 +107,25 @@ import Wire
                 ["Content-Length: 5"]
             ),
             ("POST / HTTP/1.1", ["Content-Length: 5", "Expect: 200-ok"], "POST / HTTP/1.1", ["Content-Length: 5"]),
+            ("POST / HTTP/1.1", ["A: 1"], "POST / HTTP/1.1", ["A: 1", "Content-Length: 0"]),
+            ("PUT / HTTP/1.1", [], "PUT / HTTP/1.1", ["Content-Length: 0"]),
+            ("PATCH / HTTP/1.0", [], "PATCH / HTTP/1.1", ["Content-Length: 0"]),
+            ("POST / HTTP/1.1", ["Content-Length: 0"], "POST / HTTP/1.1", ["Content-Length: 0"]),
+            ("DELETE / HTTP/1.1", [], "DELETE / HTTP/1.1", []),
+            // Entity tags that compression made.
+            (
+                "GET / HTTP/1.1", ["A: 1", "If-None-Match: W/\"a-zlhgz\", \"b\"", "If-Match: \"c\"", "B: 1"],
+                "GET / HTTP/1.1", ["A: 1", "If-None-Match: \"a\", \"b\"", "If-Match: \"c\"", "B: 1"]
+            ),
+            ("GET / HTTP/1.1", ["If-Range: W/\"a-zlhgz\""], "GET / HTTP/1.1", ["If-Range: W/\"a-zlhgz\""]),
             // Upgrades: a WebSocket, and nothing else.
+            (
+                "GET /ws HTTP/1.1", handshake + ["Content-Length: 0"], "GET /ws HTTP/1.1",
+                [
+                    "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Connection: Upgrade",
+                    "Upgrade: websocket",
+                ]
+            ),
             (
                 "GET /ws HTTP/1.1", handshake + ["Sec-WebSocket-Extensions: permessage-deflate"], "GET /ws HTTP/1.1",
                 [
@@ -117,6 +140,15 @@ import Wire
         ] as [(String, [String], String, [String])])
     func golden(line: String, fields: [String], sentLine: String, sent: [String]) throws {
         #expect(try rewritten(request(line, fields)) == [sentLine] + Self.ours + sent + [""])
+    }
+
+    /// A body whose length became known after the head was written.
+    @Test(arguments: [(Method.get, 0, []), (.post, 0, ["Content-Length: 0"]), (.get, 7, ["Content-Length: 7"])])
+    func chunksReplaced(_ method: Method, _ count: Int, _ sent: [String]) {
+        var out = ByteBuffer()
+        out.append("GET / HTTP/1.1\r\nA: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        replaceChunked(withLength: count, method, in: &out)
+        #expect(lines(out) == ["GET / HTTP/1.1", "A: 1"] + sent + [""])
     }
 
     @Test(arguments: [

@@ -8,7 +8,7 @@ import Wire
     private func rewritten(
         _ bytes: [UInt8], framing: AnswerFraming = .length, coding: Coding = .identity, connection: StaticString? = nil,
         hsts: Bool = true,
-        keepsLength: Bool = true, keepsTrailerField: Bool = false
+        keepsLength: Bool = true, keepsTrailerField: Bool = false, codesTag: Bool = false, date: Bool = false
     ) throws -> [String] {
         var out = ByteBuffer()
         try withAnswer(bytes) { head, bytes, fields in
@@ -16,9 +16,24 @@ import Wire
                 head, bytes, fields,
                 AnswerFacts(
                     id: requestID, framing: framing, coding: coding, connection: connection, sendsHSTS: hsts,
-                    keepsLength: keepsLength, keepsTrailerField: keepsTrailerField), into: &out)
+                    keepsLength: keepsLength, keepsTrailerField: keepsTrailerField, codesTag: codesTag,
+                    epochSeconds: 784_111_777), into: &out)
         }
-        return lines(out)
+        return lines(out).filter { date || $0 != Self.date }
+    }
+
+    private static let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT"
+
+    @Test func anAnswerWithoutADateGetsOne() throws {
+        #expect(try rewritten(wire(["HTTP/1.1 200 OK", "Content-Length: 0"]), date: true).contains(Self.date))
+        let dated = wire(["HTTP/1.1 200 OK", "Content-Length: 0", "Date: yesterday", "Connection: Date"])
+        #expect(try rewritten(dated, date: true).filter { $0.hasPrefix("Date") } == ["Date: yesterday"])
+    }
+
+    @Test func notModifiedNamesTheTagThatTheClientKnows() throws {
+        let answer = wire(["HTTP/1.1 304 Not Modified", "ETag: \"a\""])
+        let sent = try rewritten(answer, framing: .none, keepsLength: false, codesTag: true)
+        #expect(sent.contains("ETag: W/\"a-zlhgz\"") && sent.contains("Vary: Accept-Encoding"))
     }
 
     private static let ours = [
@@ -107,7 +122,7 @@ import Wire
             (.gzip, ["Vary: *"], ["Vary: *", "Content-Encoding: gzip"]),
             (
                 .gzip, ["B: 1", "ETag: \"a\"", "Vary: *", "etag: W/\"b\""],
-                ["B: 1", "ETag: W/\"a\"", "Vary: *", "ETag: W/\"b\"", "Content-Encoding: gzip"]
+                ["B: 1", "ETag: W/\"a-zlhgz\"", "Vary: *", "ETag: W/\"b\"", "Content-Encoding: gzip"]
             ),
             // No tags: what a client would make of them is unknown.
             (.gzip, ["ETag: a", "ETag:", "ETag: w/\"a\"", "Vary: *"], ["Vary: *", "Content-Encoding: gzip"]),

@@ -36,7 +36,7 @@ final class TestWorker {
             snapshot: GatewaySnapshot(
                 settings: settings, routes: .empty, verifier: LaunchVerifier(keys: KeySet(), policy: LaunchPolicy()),
                 revocations: Revocations()),
-            certificates: [try Certificate(certificatePath: paths.certificate, keyPath: paths.key, now: now)],
+            certificates: [try Certificate(certificatePath: paths.certificate, keyPath: paths.key)],
             tls: TLSSettings(), ticketKeys: TicketKeys())
     }
 

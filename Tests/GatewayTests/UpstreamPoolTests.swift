@@ -48,7 +48,7 @@ import Wire
         let takers = Takers()
         let done = try Mailbox<Bool>()
         for _ in 0..<4 {
-            Thread.start("taker") {
+            try Thread.start("taker") {
                 for _ in 0..<5000 where ContainerCounts.take(takers.counts.exchanges, limit: 2) {
                     let held = takers.held.add(1, ordering: .sequentiallyConsistent).newValue
                     takers.greatest.max(held, ordering: .relaxed)

@@ -10,7 +10,7 @@ import Wire
 
     init() throws {
         container = try DemoContainer(listening: Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0))
-        container.start()
+        try container.start()
     }
 
     private func client() throws -> RawClient { try RawClient(port: container.endpoint.port) }

@@ -9,7 +9,7 @@ final class TestServer {
     init(limits: LocalLimits = LocalLimits(), handler: any LocalHandler = EchoHandler()) throws {
         let endpoint = Endpoint(address: IPAddress(ipv4: 0x7f00_0001), port: 0)
         server = try LocalServer(listening: .tcp(endpoint), limits: limits, handler: handler)
-        server.start()
+        try server.start()
     }
 
     deinit { server.stop() }

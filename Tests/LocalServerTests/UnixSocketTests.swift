@@ -12,7 +12,7 @@ import Testing
 
     @Test func servesOurOwnUserOnAPrivateSocketAndRemovesIt() throws {
         let server = try LocalServer(listening: .unix(path: path), handler: EchoHandler())
-        server.start()
+        try server.start()
         #expect(mode() == 0o600)
         #expect(server.port == 0)
         let client = try RawClient(path: path)
@@ -24,12 +24,12 @@ import Testing
 
     @Test func aSuccessorTakesTheNameOver() throws {
         let first = try LocalServer(listening: .unix(path: path), handler: EchoHandler())
-        first.start()
+        try first.start()
         let old = try RawClient(path: path)
         try old.get("/head?1")
         #expect(try old.response().status == 200)
         let second = try LocalServer(listening: .unix(path: path), handler: EchoHandler())
-        second.start()
+        try second.start()
         first.stop()
         let new = try RawClient(path: path)
         try new.get("/head?2")

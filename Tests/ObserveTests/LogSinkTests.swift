@@ -78,7 +78,7 @@ struct Pipe {
         // When somebody reads at last, what was kept comes out whole, and the count of the rest is exact.
         let droppedBefore = sink.dropped
         let reader = Reader()
-        startDetachedThread { reader.finish(pipe.readAll()) }
+        _ = startDetachedThread { reader.finish(pipe.readAll()) }
         #expect(sink.flushAndStop(timeoutMs: 20_000))
         close(pipe.writer)
         let lines = try reader.wait().split(separator: 0x0a).map { try parse($0) }
@@ -121,7 +121,7 @@ struct Pipe {
         sink.submit(large.span)
         #expect(sink.dropped > 600)
         let reader = Reader()
-        startDetachedThread { reader.finish(pipe.readAll()) }
+        _ = startDetachedThread { reader.finish(pipe.readAll()) }
         #expect(sink.flushAndStop(timeoutMs: 20_000))
         close(pipe.writer)
         #expect(reader.wait().count { $0 == 0x0a } + Int(sink.dropped) == 1800)
@@ -142,7 +142,7 @@ struct Pipe {
         let pipe = Pipe()
         let sink = LogSink(descriptor: pipe.writer, capacityBytes: 64 << 20)
         let reader = Reader()
-        startDetachedThread { reader.finish(pipe.readAll()) }
+        _ = startDetachedThread { reader.finish(pipe.readAll()) }
         await withTaskGroup(of: Void.self) { group in
             for worker in 0..<4 {
                 group.addTask {

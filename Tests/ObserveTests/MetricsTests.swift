@@ -30,7 +30,8 @@ import Wire
             "launches_total": "counter", "sessions": "gauge", "refused_total": "counter",
             "minecraft_connections_total": "counter", "backend_up": "gauge", "route_conflicts": "gauge",
             "routes": "gauge", "routes_generation": "gauge", "reloads_total": "counter",
-            "certificate_expiry_seconds": "gauge", "loop_lag_seconds": "gauge", "log_dropped_total": "counter",
+            "certificate_expiry_seconds": "gauge", "certificate_lifetime_seconds": "gauge", "loop_lag_seconds": "gauge",
+            "log_dropped_total": "counter",
         ]
         for (name, type) in expected { #expect(text.types["zlh_edge_" + name] == type, "\(name)") }
         for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds", "max_fds"] {
@@ -158,7 +159,10 @@ import Wire
         metrics.reload(.refused)
         metrics.reload(.refused)
         metrics.setCertificates([
-            .init(name: "a\"b\\c\nd", notAfterEpochS: 1500), .init(name: "old", notAfterEpochS: 900),
+            .init(name: "a\"b\\c\nd", key: "rsa", notAfterEpochS: 1500, lifetimeS: 700),
+            .init(name: "old", key: "rsa", notAfterEpochS: 1900, lifetimeS: 1),
+            .init(name: "old", key: "rsa", notAfterEpochS: 900, lifetimeS: 2),
+            .init(name: "old", key: "ecdsa", notAfterEpochS: 1200, lifetimeS: 3),
         ])
         metrics.setBackends([.init(route: "play", backend: "10.0.0.1:25577", up: true)])
         metrics.setBackend(route: "play", backend: "10.0.0.1:25577", up: false)
@@ -169,8 +173,10 @@ import Wire
             samples["zlh_edge_routes{kind=\"ide\"}"] == 100_000 && samples["zlh_edge_routes{kind=\"minecraft\"}"] == 3)
         #expect(samples["zlh_edge_routes_generation"] == 42 && samples["zlh_edge_route_conflicts"] == 2)
         #expect(samples["zlh_edge_reloads_total{result=\"refused\"}"] == 2)
-        #expect(samples["zlh_edge_certificate_expiry_seconds{name=\"a\\\"b\\\\c\\nd\"}"] == 500)
-        #expect(samples["zlh_edge_certificate_expiry_seconds{name=\"old\"}"] == -100)
+        #expect(samples["zlh_edge_certificate_expiry_seconds{name=\"a\\\"b\\\\c\\nd\",key=\"rsa\"}"] == 500)
+        #expect(samples["zlh_edge_certificate_expiry_seconds{name=\"old\",key=\"rsa\"}"] == -100)
+        #expect(samples["zlh_edge_certificate_expiry_seconds{name=\"old\",key=\"ecdsa\"}"] == 200)
+        #expect(samples["zlh_edge_certificate_lifetime_seconds{name=\"old\",key=\"rsa\"}"] == 2)
         #expect(samples["zlh_edge_backend_up{route=\"play\",backend=\"10.0.0.1:25577\"}"] == 0)
     }
 

@@ -64,4 +64,31 @@ import Testing
         #expect(acceptor.asked == 0)
         withExtendedLifetime(visitor) {}
     }
+
+    /// Loops that accept on one socket: whoever comes is admitted once, by whichever looks.
+    @Test(.timeLimit(.minutes(1)))
+    func loopsShareASocket() throws {
+        let listener = try Socket.listen(high: Self.loopback.high, low: Self.loopback.low, port: 0)
+        let shared = try #require(ListeningSocket(adopting: listener.raw))
+        let loops = try (0..<3).map { _ in try EventLoop() }
+        let acceptors = try loops.map { try Counting(shared.duplicate(), isShared: true, on: $0) }
+        for acceptor in acceptors { acceptor.places = 100 }
+        var visitors: [End] = []
+        for round in 0..<30 {
+            visitors.append(try Self.visit(shared.port))
+            while acceptors.reduce(0, { $0 + $1.admitted }) < visitors.count {
+                for index in 0..<3 { try loops[(round + index) % 3].turn(waitAtMostMs: 0) }
+            }
+        }
+        #expect(acceptors.reduce(0) { $0 + $1.admitted } == 30)
+        #expect(acceptors.allSatisfy { $0.admitted == 10 })
+    }
+
+    @Test func whatDoesNotListenIsNotTakenOver() throws {
+        let loop = try EventLoop()
+        let acceptor = try Self.acceptor(on: loop)
+        let visitor = try Self.visit(acceptor.port)
+        #expect(ListeningSocket(adopting: visitor.descriptor.raw) == nil)
+        #expect(ListeningSocket(adopting: 0) == nil && ListeningSocket(adopting: 12_345) == nil)
+    }
 }

@@ -24,7 +24,7 @@ import Testing
         var got: [Int] = []
         try mailbox.deliver(on: loop) { got.append($0) }
         let count = 20_000
-        Thread.start("poster") {
+        try Thread.start("poster") {
             for value in 0..<count { mailbox.post(value) }
         }
         while got.count < count { try loop.turn(waitAtMostMs: 60_000) }
@@ -34,7 +34,7 @@ import Testing
     @Test func aThreadWithoutALoopWaits() throws {
         let mailbox = try Mailbox<Int>()
         #expect(mailbox.wait(atMostMs: 0).isEmpty)
-        Thread.start("poster") { mailbox.post(7) }
+        try Thread.start("poster") { mailbox.post(7) }
         var got: [Int] = []
         for _ in 0..<100 where got.isEmpty { got = mailbox.wait(atMostMs: 100) }
         #expect(got == [7])

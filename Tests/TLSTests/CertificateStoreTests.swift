@@ -65,7 +65,8 @@ import Testing
     @Test(
         arguments: [
             (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["h2"], "h2"),
-            (["http/1.0"], nil), (["h2c"], nil),
+            (["http/1.0"], "http/1.0"), (["http/1.0", "h2"], "h2"), (["http/1.0", "http/1.1"], "http/1.1"),
+            (["h2c"], nil),
             (["http/1.11"], nil), ([], ""),
         ] as [([String], String?)])
     func protocols(offered: [String], chosen: String?) throws {

@@ -7,17 +7,16 @@ import Testing
     @Test func aGoodPairIsReadWithItsNames() throws {
         let elliptic = try Fixture.certificate("wildcard")
         #expect(elliptic.names == ["*.example.test"])
-        #expect(elliptic.isElliptic)
+        #expect(elliptic.keyKind == "ecdsa")
         #expect(elliptic.notAfter > Fixture.day)
         let rsa = try Fixture.certificate("wildcard-rsa")
-        #expect(!rsa.isElliptic)
+        #expect(rsa.keyKind == "rsa")
         #expect(try Fixture.certificate("other").names == ["other.test"])
     }
 
     struct Bad: Sendable, CustomTestStringConvertible {
         let certificate: String
         let key: String
-        var now = Fixture.day
         /// The file to blame and what is said of it.
         let file: String
         let words: String
@@ -32,33 +31,40 @@ import Testing
         Bad(certificate: "none.crt", key: "wildcard.key", file: "none.crt", words: "No such file"),
         Bad(certificate: "wildcard.key", key: "wildcard.key", file: "wildcard.key", words: "no PEM certificate"),
         Bad(certificate: "wildcard.crt", key: "wildcard.crt", file: "wildcard.crt", words: "no PEM private key"),
-        Bad(
-            certificate: "wildcard.crt", key: "wildcard.key", now: 9_000_000_000, file: "wildcard.crt", words: "expired"
-        ),
-        Bad(certificate: "wildcard.crt", key: "wildcard.key", now: 1_000_000_000, file: "wildcard.crt", words: "clock"),
-        Bad(certificate: "", key: "wildcard.key", file: "", words: "directory"),
+        Bad(certificate: "", key: "wildcard.key", file: "", words: "regular file"),
     ])
     func problemsNameTheFile(_ bad: Bad) {
         let problem = #expect(throws: CertificateProblem.self) {
-            try Certificate(
-                certificatePath: Fixture.path(bad.certificate), keyPath: Fixture.path(bad.key), now: bad.now)
+            try Certificate(certificatePath: Fixture.path(bad.certificate), keyPath: Fixture.path(bad.key))
         }
         #expect(problem?.file == Fixture.path(bad.file))
         #expect(problem?.message.contains(bad.words) == true, "\(problem?.message ?? "")")
     }
 
-    @Test func anEndlessFileIsNotReadToItsEnd() {
+    @Test func whatIsNoFileIsNotRead() {
         let problem = #expect(throws: CertificateProblem.self) {
-            try Certificate(certificatePath: "/dev/zero", keyPath: Fixture.path("wildcard.key"), now: Fixture.day)
+            try Certificate(certificatePath: "/dev/zero", keyPath: Fixture.path("wildcard.key"))
         }
         #expect(problem?.file == "/dev/zero")
-        #expect(problem?.message.contains("1 MiB") == true)
+        #expect(problem?.message.contains("regular file") == true)
+    }
+
+    /// Of a lifetime of a hundred units so many are left, and what is said of it.
+    @Test(arguments: [
+        (100, nil), (34, nil), (33, 1), (17, 1), (16, 2), (6, 2), (5, 3), (1, 3), (0, 4), (-7, 4), (101, 5),
+    ])
+    func concernGrowsAsTheEndComesNearer(left: Int64, stage: Int?) throws {
+        let certificate = try Fixture.certificate("wildcard")
+        let unit = (certificate.notAfter - certificate.notBefore) / 100
+        let concern = certificate.concern(now: certificate.notAfter - left * unit)
+        #expect(concern?.stage == stage)
+        #expect(concern?.isOutOfDate ?? false == (left <= 0 || left > 100))
     }
 
     @Test func aKeyTooWeakIsRefusedByName() throws {
         let weak = try Fixture.certificate("weak")
         let problem = #expect(throws: CertificateProblem.self) {
-            try CertificateStore([weak], settings: TLSSettings(), ticketKeys: TicketKeys())
+            try CertificateStore.prove(weak, TLSSettings())
         }
         #expect(problem?.file == Fixture.path("weak.crt"))
         #expect(problem?.message.contains("weak") == true)

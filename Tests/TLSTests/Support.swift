@@ -28,10 +28,8 @@ enum Fixture {
         return unsafe system(folder + "make") == 0
     }()
 
-    static func certificate(_ name: String, key: String? = nil, now: Int64 = day) throws(CertificateProblem)
-        -> Certificate
-    {
-        try Certificate(certificatePath: path("\(name).crt"), keyPath: path("\(key ?? name).key"), now: now)
+    static func certificate(_ name: String, key: String? = nil) throws(CertificateProblem) -> Certificate {
+        try Certificate(certificatePath: path("\(name).crt"), keyPath: path("\(key ?? name).key"))
     }
 
     static func store(

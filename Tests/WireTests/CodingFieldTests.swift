@@ -54,19 +54,53 @@ struct CodingFieldTests {
     }
 
     @Test(
-        "an ETag made weak",
+        "the ETag of coded content",
         arguments: [
-            ("\"abc\"", "W/\"abc\""), ("\"\"", "W/\"\""), ("W/\"abc\"", "W/\"abc\""), ("W/\"\"", "W/\"\""),
-            ("\"a\u{e9}!#'\"", "W/\"a\u{e9}!#'\""),
+            ("\"abc\"", "W/\"abc-zlhgz\""), ("\"\"", "W/\"-zlhgz\""), ("W/\"abc\"", "W/\"abc\""), ("W/\"\"", "W/\"\""),
+            ("\"a\u{e9}!#'\"", "W/\"a\u{e9}!#'-zlhgz\""), ("\"a-zlhgz\"", "W/\"a-zlhgz-zlhgz\""),
             ("", nil), ("abc", nil), ("\"", nil), ("\"abc", nil), ("abc\"", nil), ("W/", nil), ("W/abc", nil),
             ("W/\"", nil), ("w/\"abc\"", nil), ("\"a\"b\"", nil), ("\"a b\"", nil), ("\"a\", \"b\"", nil),
             ("W/W/\"a\"", nil), ("\"a\tb\"", nil), ("W/ \"a\"", nil),
         ] as [(String, String?)])
-    func weakTag(_ text: String, _ expected: String?) {
+    func codedTag(_ text: String, _ expected: String?) {
         var output = ByteBuffer()
-        let isTag = EntityTag.appendWeak(Array(text.utf8).span, to: &output)
+        let isTag = EntityTag.appendCoded(Array(text.utf8).span, to: &output)
         #expect(isTag == (expected != nil))
         #expect(output.withReadable { $0.text() } == expected ?? "")
+    }
+
+    @Test(
+        "entity tags restored",
+        arguments: [
+            ("W/\"a-zlhgz\"", "\"a\"", "\"a\""), ("\"a-zlhgz\"", "\"a\"", "\"a\""), ("W/\"-zlhgz\"", "\"\"", "\"\""),
+            ("W/\"a-zlhgz\", \"b\",W/\"c-zlhgz\"", "\"a\", \"b\",\"c\"", "\"a\"\"c\""),
+            ("\"b\" W/\"a-zlhgz-zlhgz\"x", "\"b\" \"a-zlhgz\"x", "\"a-zlhgz\""),
+            ("", "", ""), ("*", "*", ""), ("\"a\"", "\"a\"", ""), ("W/\"a\"", "W/\"a\"", ""), ("-zlhgz", "-zlhgz", ""),
+            ("-zlhgz\"", "-zlhgz\"", ""), ("\"a-zlhgz", "\"a-zlhgz", ""), ("\"a-zlhgz \"", "\"a-zlhgz \"", ""),
+            ("\"", "\"", ""), ("\"\"-zlhgz\"", "\"\"-zlhgz\"", ""), ("W/W/\"a-zlhgz\"", "W/\"a\"", "\"a\""),
+        ])
+    func restoredTags(_ list: String, _ expected: String, _ restored: String) {
+        let list = Array(list.utf8)
+        var output = ByteBuffer()
+        var found = ByteBuffer()
+        EntityTag.appendRestored(list.span, to: &output, restored: &found)
+        #expect(output.withReadable { $0.text() } == expected)
+        #expect(found.withReadable { $0.text() } == restored)
+        let holdsMark = EntityTag.holdsMark(list.span)
+        #expect(holdsMark || restored.isEmpty)
+    }
+
+    @Test func whichTagsWereRestored() {
+        let restored = Array("\"a\"\"b,c\"\"\"".utf8)
+        for (tag, expected) in [
+            ("\"a\"", true), ("\"b,c\"", true), ("\"\"", true), ("\"b\"", false), ("W/\"a\"", false), ("", false),
+            ("a", false),
+        ] {
+            let (tag, isRestored) = (Array(tag.utf8), EntityTag.isRestored(Array(tag.utf8).span, in: restored.span))
+            #expect(isRestored == expected, "\(tag)")
+        }
+        let isInNone = EntityTag.isRestored(restored.span, in: [UInt8]().span)
+        #expect(!isInNone)
     }
 
     @Test(

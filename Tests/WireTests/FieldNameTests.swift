@@ -22,7 +22,8 @@ struct FieldNameTests {
         ("ETag", .etag), ("Vary", .vary), ("Date", .date), ("Server", .server), ("Location", .location),
         ("Content-Security-Policy", .contentSecurityPolicy), ("Referer", .referer), ("User-Agent", .userAgent),
         ("Accept-Ranges", .acceptRanges), ("Content-Range", .contentRange), ("Digest", .digest),
-        ("Content-Digest", .digest), ("Repr-Digest", .digest), ("Content-MD5", .digest),
+        ("Content-Digest", .digest), ("Repr-Digest", .digest), ("Content-MD5", .digest), ("If-Match", .ifMatch),
+        ("If-None-Match", .ifMatch),
     ]
 
     static let families: [(String, FieldName)] = [

@@ -119,4 +119,36 @@ struct FrameTrackerTests {
         tracker.advance(bytes.span)
         #expect(tracker.sawClose && tracker.isAtBoundary)
     }
+
+    @Test(
+        "a client's answer to it",
+        arguments: [
+            ([0x88, 0x82, 1, 2, 3, 4, 0x03 ^ 1, 0xf4 ^ 2], true),
+            ([0x88, 0x84, 1, 2, 3, 4, 0x03 ^ 1, 0xf4 ^ 2, 0x68, 0x69], true),
+            ([0x81, 0x80, 1, 2, 3, 4, 0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4], true),
+            ([0x88, 0x82, 1, 2, 3, 4, 0x03, 0xf4], false),
+            ([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8], false),
+            ([0x88, 0x83, 0, 0, 0, 0, 0x03, 0xf4], false),
+            ([0x88, 0x02, 0, 0, 0, 0, 0x03, 0xf4], false),
+            ([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xf4, 0], false),
+            ([0x88, 0x80, 0, 0, 0, 0], false),
+            ([0x88], false),
+            ([], false),
+        ] as [([UInt8], Bool)])
+    func answerToOurClose(_ bytes: [UInt8], _ expected: Bool) {
+        let alone = WebSocketClose.isAnswer(bytes.span, to: 1012)
+        #expect(alone == expected)
+        let behindOthers = [UInt8](repeating: 0x88, count: 300) + bytes
+        let behind = WebSocketClose.isAnswer(behindOthers.span, to: 1012)
+        #expect(behind == expected)
+    }
+
+    @Test("an answer with the longest reason")
+    func longAnswer() {
+        var bytes: [UInt8] = [0x88, 0x80 | 125, 0, 0, 0, 0, 0x03, 0xf4] + [UInt8](repeating: 1, count: 123)
+        let isAnswer = WebSocketClose.isAnswer(bytes.span, to: 1012)
+        bytes.append(1)
+        let isStillOne = WebSocketClose.isAnswer(bytes.span, to: 1012)
+        #expect(isAnswer && !isStillOne)
+    }
 }

@@ -45,6 +45,10 @@ import Testing
                     "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535"
                 ), "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535"
             ),
+            // As nginx writes IPv4 clients of a dual-stack socket.
+            (line("PROXY TCP6 ::ffff:203.0.113.7 ::ffff:10.0.0.1 54321 443"), "203.0.113.7:54321"),
+            (line("PROXY TCP6 ::ffff:cb00:7107 ::1 54321 443"), "203.0.113.7:54321"),
+            (line("PROXY TCP6 2001:db8::7 ::ffff:10.0.0.1 54321 443"), "[2001:db8::7]:54321"),
             (line("PROXY UNKNOWN"), "itself"),
             (line("PROXY UNKNOWN ffff::1 ffff::2 1 2"), "itself"),
             (v2(0x21, 0x11, four), "203.0.113.7:54321"),
@@ -68,6 +72,8 @@ import Testing
             line("PROXY  TCP4 203.0.113.7 10.0.0.1 54321 443"), line("PROXY TCP4 203.0.113.7 10.0.0.1 54321 443 "),
             line("PROXY TCP5 203.0.113.7 10.0.0.1 54321 443"), line("PROXY UDP4 203.0.113.7 10.0.0.1 54321 443"),
             line("PROXY TCP4 2001:db8::7 2001:db8::1 54321 443"), line("PROXY TCP6 203.0.113.7 10.0.0.1 54321 443"),
+            line("PROXY TCP4 ::ffff:203.0.113.7 ::ffff:10.0.0.1 54321 443"),
+            line("PROXY TCP6 ::ffff:203.0.113.7 10.0.0.1 54321 443"),
             line("PROXY TCP4 203.0.113.7 2001:db8::1 54321 443"), line("PROXY TCP4 203.0.113.256 10.0.0.1 1 443"),
             line("PROXY TCP4 203.0.113.7 10.0.0.1 65536 443"), line("PROXY TCP4 203.0.113.7 10.0.0.1 1 65536"),
             line("PROXY TCP4 203.0.113.7 10.0.0.1 +1 443"), line("PROXY TCP4 203.0.113.7 10.0.0.1 -1 443"),

@@ -33,6 +33,10 @@ int zlh_try_bind(uint64_t high, uint64_t low, uint16_t port);
 // Starts a non-blocking TCP connect. Returns the descriptor or -errno; a connect under way is success.
 int zlh_connect(uint64_t high, uint64_t low, uint16_t port);
 
+// Whether `fd` is a listening TCP socket: 1 or 0. Sets its address as 16 bytes (IPv4 mapped), its port, and whether an
+// IPv6 one takes IPv4 connections too.
+int zlh_is_tcp_listener(int fd, uint64_t *high, uint64_t *low, uint16_t *port, int *takes_ipv4);
+
 // The local port of a socket, or -errno.
 int zlh_local_port(int fd);
 
@@ -48,6 +52,10 @@ long zlh_splice(int from, int to, long count);
 // TCP_NODELAY, keep-alive after 60 s, TCP_USER_TIMEOUT 2 min (finds the dead). Failures are of no consequence.
 void zlh_tune_tcp(int fd);
 void zlh_limit_unsent(int fd, int bytes);
+
+// Bytes in the send queue of a TCP socket that were not sent, or not acknowledged; -1 when it is none.
+int zlh_unsent(int fd);
+int zlh_unacknowledged(int fd);
 
 // Blocks `signals` in this thread and gives a non-blocking signalfd for them, or -errno.
 int zlh_signalfd(const int *signals, int count);

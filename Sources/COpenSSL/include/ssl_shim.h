@@ -54,17 +54,9 @@ static inline void zlh_set_ticket_key(zlh_ticket_keys *keys, int index, const ui
 // Makes `context` seal and open session tickets with `keys`, which must outlive it and change on its thread only.
 int zlh_use_ticket_keys(SSL_CTX *context, zlh_ticket_keys *keys);
 
-// Whether `context` already holds a certificate with an RSA key (or, for 0, with one of another kind).
-static inline int zlh_has_certificate(SSL_CTX *context, int rsa) {
-    long more = SSL_CTX_set_current_cert(context, SSL_CERT_SET_FIRST);
-    while (more == 1) {
-        X509 *certificate = SSL_CTX_get0_certificate(context);
-        EVP_PKEY *key = certificate ? X509_get0_pubkey(certificate) : NULL;
-        if (key != NULL && (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA) == (rsa != 0)) return 1;
-        more = SSL_CTX_set_current_cert(context, SSL_CERT_SET_NEXT);
-    }
-    return 0;
-}
+// Whether a client with OpenSSL's defaults, who trusts anyone, can shake hands with a server of `context`: tried in
+// memory.
+int zlh_serves_somebody(SSL_CTX *context);
 
 // The DNS names of a certificate's subjectAltName; NULL for entries of another kind or with a NUL inside.
 static inline int zlh_names_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }

@@ -39,8 +39,12 @@ extension ClientConnection {
             loop.runAgain(self)
             return
         }
+        let body = exchange.body
         exchange.reset()
-        if closes { closePolitely(nil) } else { becameIdle() }
+        if !closes { return becameIdle() }
+        guard unread, !worker.isDraining else { return closePolitely(nil) }
+        if case .length = body.framing { return closePolitely(nil, .refusedBody(body.remaining)) }
+        closePolitely(nil, .refusedBody(nil))
     }
 
     /// The connection waits for its next request.

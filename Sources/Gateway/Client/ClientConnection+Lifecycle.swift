@@ -28,7 +28,7 @@ extension ClientConnection {
     /// The gateway goes down: close when idle, after the answer under way, or, a tunnel, after `afterMs`.
     func drain(afterMs: UInt64) {
         closesAfterAnswer = true
-        guard phase == .open else { return phase == .lingering ? () : close(nil) }
+        guard phase == .open else { return phase == .lingering ? lingerLess() : close(nil) }
         if let http2 {
             http2.drain(afterMs: afterMs)
         } else if exchange.phase == .tunnel {

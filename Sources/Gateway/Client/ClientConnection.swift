@@ -39,8 +39,11 @@ final class ClientConnection: Downstream {
     /// What `renderForwarded` made for that Host.
     var forwarded = ByteBuffer()
     var idleSinceMs: UInt64
+    private var farewell = Farewell.plain
     private var lingerUntilMs: UInt64 = 0
-    private var lingerBytes = ClientConnection.lingerBytes
+    private var lingerBytes: UInt64 = 0
+    /// What the client had not acknowledged when it began to stall.
+    private var stalledBytes = 0
     private var keyUpdateWindow = (startMs: UInt64(0), count: UInt32(0))
     private var countedIn: UInt64 = 0
     private var countedOut: UInt64 = 0
@@ -251,9 +254,12 @@ final class ClientConnection: Downstream {
     /// The client took some of what waits.
     private func noteProgress() {
         guard watch == .stall else { return }
+        beganToStall()
         watch(.stall, afterMs: worker.limits.responseStallMs)
         if phase == .open && http2 == nil { exchange.checkTunnel() }
     }
+
+    override func beganToStall() { stalledBytes = stream.undeliveredBytes }
 
     /// After a stall: what is to be watched now.
     private func watchAgain() {
@@ -279,10 +285,13 @@ final class ClientConnection: Downstream {
         case .head:
             if let http2 { http2.headTookTooLong() } else { exchange.refuse(.requestTimeout(.headersTimeout)) }
         case .stall:
+            // The kernel reports room late: a slow client may have taken a lot meanwhile.
+            if stream.undeliveredBytes + Self.leastProgress <= stalledBytes { return noteProgress() }
             endExchanges()
             abort(.responseStall)
         case .drain where http2 != nil: http2?.goAway()
-        case .linger, .farewell: close(nil)
+        case .linger: lingered()
+        case .farewell: close(nil)
         case .body, .queued, .halfClosed, .tunnel, .tunnelClose, .drain: _ = expiredForExchange()
         }
     }
@@ -291,67 +300,150 @@ final class ClientConnection: Downstream {
 
     override func answered(unread: Bool) { answeredHTTP1(unread: unread) }
 
-    override func cut(showsItsEnd: Bool) {
-        // Its framing tells what came from the whole; without, only a reset does.
-        if showsItsEnd { closePolitely(nil) } else { abort(nil) }
+    override func cut(showsItsEnd: Bool) { closePolitely(nil, showsItsEnd ? .plain : .cut) }
+
+    override func endTunnel(_ farewell: TunnelFarewell) {
+        switch farewell {
+        case .ended, .broken: closePolitely(nil)
+        case .closing(let code): closePolitely(nil, .closing(code))
+        }
     }
 
-    override func endTunnel(isBroken: Bool, withinMs: UInt64?) { closePolitely(nil, withinMs: withinMs) }
+    /// What is still due to the client when the connection ends.
+    enum Farewell {
+        /// The end of an answer, or nothing.
+        case plain
+        /// The answer to a request whose body is still coming: so many bytes, `nil` when the client did not say. Some
+        /// clients read nothing before they have sent everything.
+        case refusedBody(UInt64?)
+        /// A close frame of this code, `nil` when none could be sent.
+        case closing(UInt16?)
+        /// Part of an answer whose framing does not show that it is not the whole: a reset does, once the part has arrived.
+        case cut
 
-    private static let lingerMs: UInt64 = 5000
-    /// Somebody who goes on pouring after so much has had time to hear us.
-    private static let lingerBytes = 32 << 20
+        /// How long the connection may linger in all.
+        fileprivate var atMostMs: UInt64 {
+            switch self {
+            case .plain, .cut: 5000
+            case .refusedBody: 15 * 60_000
+            case .closing: 1000
+            }
+        }
+
+        /// How many bytes of the client are read and dropped.
+        fileprivate var atMostBytes: UInt64 {
+            if case .refusedBody(let left?) = self { left } else { 1 << 30 }
+        }
+    }
+
     private static let silenceMs: UInt64 = 2000
 
     /// Says goodbye in TLS and TCP, waits for the client to do the same, then closes.
     ///
-    /// What it has not taken yet is still sent, as slowly as `limits.response_stall` allows, or within `withinMs` when
-    /// the time is set. After that up to 5 s are spent on what it still sends, as closing would be a reset that may cost
-    /// it our last words (RFC 9112 section 9.6).
-    func closePolitely(_ reason: RefusalReason?, withinMs: UInt64? = nil) {
+    /// What the client has not taken yet is still sent, as slowly as `limits.response_stall` allows. What it still sends is
+    /// read for a while, as closing earlier would be a reset that may cost it the answer (RFC 9112 section 9.6).
+    func closePolitely(_ reason: RefusalReason?, _ farewell: Farewell = .plain) {
         guard phase == .open || phase == .handshake else { return close(reason) }
-        if push() == .failed || stream.shutdownWriting(blocks) == .failed { return close(reason) }
+        if push() == .failed { return close(reason) }
+        switch farewell {
+        case .closing(.some), .cut: break
+        case .plain, .refusedBody, .closing(nil):
+            if stream.shutdownWriting(blocks) == .failed { return close(reason) }
+        }
         if let reason { worker.refuse(reason, peer.address) }
         if let http2 { http2.lost() }
         phase = .lingering
+        self.farewell = farewell
+        lingerBytes = farewell.atMostBytes
+        lingerUntilMs = .max
         watch(.none)
-        if stream.isBlocked && withinMs == nil {
-            lingerUntilMs = .max
-            watchStall()
-        } else {
-            lingerUntilMs = worker.nowMs &+ (withinMs ?? Self.lingerMs)
-            watchLinger()
-        }
+        if case .closing = farewell { watchLinger() } else if stream.isBlocked { watchStall() } else { watchLinger() }
         loop.runAgain(self)
     }
 
     private func watchLinger() {
         let now = worker.nowMs
-        if lingerUntilMs == .max { lingerUntilMs = now &+ Self.lingerMs }
+        if lingerUntilMs == .max {
+            lingerUntilMs = now &+ farewell.atMostMs
+            bodyWindow = (now, 0)
+        }
         let leftMs = lingerUntilMs > now ? lingerUntilMs &- now : 0
-        watch(.linger, afterMs: Int(min(leftMs, Self.silenceMs)))
+        let lookMs: UInt64 =
+            switch farewell {
+            case .plain: Self.silenceMs
+            case .refusedBody: bodyWindow.bytes > 0 ? UInt64(worker.limits.body.overMs) : Self.silenceMs
+            case .closing: leftMs
+            case .cut: 20
+            }
+        watch(.linger, afterMs: Int(min(leftMs, lookMs)))
     }
+
+    /// The time that `watchLinger` set is over.
+    private func lingered() {
+        let isOver = worker.nowMs >= lingerUntilMs
+        switch farewell {
+        case .plain: close(nil)
+        case .refusedBody:
+            // A client that sends nothing is not in the middle of its body.
+            if isOver || bodyWindow.bytes == 0 { return close(nil) }
+            if worker.nowMs &- bodyWindow.startMs >= UInt64(worker.limits.body.overMs) {
+                guard bodyWindow.bytes >= worker.limits.body.leastBytes else { return close(.bodyMinimumRate) }
+                bodyWindow = (worker.nowMs, 0)
+            }
+            watchLinger()
+        case .closing: closingIsOver()
+        case .cut: if isOver || stream.undeliveredBytes == 0 { abort(nil) } else { watchLinger() }
+        }
+    }
+
+    /// The client answered our close frame, or had its time to.
+    private func closingIsOver() {
+        if stream.isBlocked || stream.isWriteShutdown || stream.shutdownWriting(blocks) == .failed { return close(nil) }
+        lingerOn(.closing(nil))
+    }
+
+    private func lingerOn(_ farewell: Farewell) {
+        self.farewell = farewell
+        lingerBytes = farewell.atMostBytes
+        lingerUntilMs = .max
+        watchLinger()
+    }
+
+    /// The gateway goes down and waits no longer for a refused body.
+    func lingerLess() { if case .refusedBody = farewell, watch == .linger { lingerOn(.plain) } }
 
     private func dropInput() {
         var budget = 1 << 20
         while phase == .lingering {
+            let held = inbound.count
             let outcome = stream.read(into: &inbound, limit: worker.readLimit, blocks)
-            budget -= inbound.count
-            lingerBytes -= inbound.count
+            let count = inbound.count
+            budget -= count
+            bodyWindow.bytes &+= UInt64(count - held)
+            lingerBytes = lingerBytes > UInt64(count) ? lingerBytes &- UInt64(count) : 0
+            if case .closing(let code?) = farewell, inbound.withReadable({ WebSocketClose.isAnswer($0, to: code) }) {
+                closingIsOver()
+                if phase != .lingering { return }
+            }
             inbound.removeAll()
-            if lingerBytes < 0 { return close(nil) }
+            if lingerBytes == 0 {
+                guard case .refusedBody(.some) = farewell else { return close(nil) }
+                // The whole body has come.
+                if watch == .linger { lingerOn(.plain) } else { farewell = .plain }
+            }
             switch outcome {
             case .bytes:
-                if watch == .linger { watchLinger() }
+                if case .plain = farewell, watch == .linger { watchLinger() }
                 if budget <= 0 { return loop.runAgain(self) }
             case .blocked:
                 inbound.recycle(into: blocks)
                 return
             // The kernel still delivers what it has; only our own bytes would be lost with the descriptor.
             case .ended, .failed:
-                if outcome == .ended && stream.isBlocked {
-                    inbound.recycle(into: blocks)
-                    return
+                if outcome == .ended {
+                    var waits = stream.isBlocked
+                    if case .cut = farewell { waits = true }
+                    if waits { return inbound.recycle(into: blocks) }
                 }
                 return close(nil)
             }
@@ -372,6 +464,7 @@ final class ClientConnection: Downstream {
         if let reason { worker.refuse(reason, peer.address) }
         loop.deregister(self, stream.descriptor)
         if wasOpen { endExchanges() }
+        if case .cut = farewell { stream.abort(blocks) }
         if !stream.isWriteShutdown && !stream.isBlocked { _ = stream.shutdownWriting(blocks) }
         countBytes()
         worker.metrics.connectionClosed(listenerLabel)

@@ -62,6 +62,8 @@ class Downstream: EventSource {
     func taken(_ count: Int) { abstract() }
     /// The one who gets the bytes does not keep up.
     func readLess() { abstract() }
+    /// How long the request's body is, when all of it is in `inbound` and it was not framed by the client itself.
+    var wholeBodyBytes: Int? { nil }
     /// Whether others keep the client from sending.
     var isHeldUp: Bool { false }
 
@@ -85,7 +87,8 @@ class Downstream: EventSource {
 
     /// The exchange is over; `unread` when the client has not sent its whole body.
     func answered(unread: Bool) { abstract() }
-    /// The answer under way cannot be completed; `showsItsEnd` when its framing tells what came from the whole.
+    /// The answer under way cannot be completed: what was sent of it still goes out, and then its end shows that it is
+    /// not the whole. `showsItsEnd` when its framing tells that.
     func cut(showsItsEnd: Bool) { abstract() }
     /// Resets: what was sent must not pass for the whole.
     func abort(_ reason: RefusalReason?) { abstract() }
@@ -93,23 +96,42 @@ class Downstream: EventSource {
     func lost() { abstract() }
     /// Closes at once.
     func close(_ reason: RefusalReason?) { abstract() }
-    /// A tunnel is over on both sides, or broke. `withinMs` bounds what its last words may take.
-    func endTunnel(isBroken: Bool, withinMs: UInt64?) { abstract() }
+    /// A tunnel is over.
+    func endTunnel(_ farewell: TunnelFarewell) { abstract() }
+
+    /// How a tunnel ends towards the client.
+    enum TunnelFarewell {
+        /// Both sides said all.
+        case ended
+        /// The container's side broke.
+        case broken
+        /// By us, with a close frame of this code if one could be sent: the client has a second to answer it, as it would
+        /// a container's (RFC 6455 section 7.1.1).
+        case closing(code: UInt16?)
+    }
 
     // MARK: Deadlines
+
+    /// What a client must take of what waits within `limits.response_stall`.
+    static let leastProgress = 1024
 
     final func watch(_ what: Watch, afterMs: Int = 0) {
         watch = what
         loop.setDeadline(what == .none ? .max : worker.nowMs &+ UInt64(afterMs), for: self)
     }
 
-    /// The client takes nothing: it has `limits.response_stall`, unless a sooner end is watched already.
+    /// The client takes next to nothing: it has `limits.response_stall`, unless a sooner end is watched already.
     final func watchStall(spentMs: Int = 0) {
         switch watch {
         case .stall, .tunnelClose, .drain, .linger, .farewell: break
-        default: watch(.stall, afterMs: max(0, worker.limits.responseStallMs - spentMs))
+        default:
+            beganToStall()
+            watch(.stall, afterMs: max(0, worker.limits.responseStallMs - spentMs))
         }
     }
+
+    /// Takes note of what waits, to know later whether the client took any of it.
+    func beganToStall() {}
 
     final func beginBodyWatch() {
         bodyWindow = (worker.nowMs, 0)

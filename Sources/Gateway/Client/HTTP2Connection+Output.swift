@@ -93,7 +93,10 @@ extension HTTP2Connection {
         }
         session.setAvailable(slot, stream.pending.count, ends: false)
         comeBack()
-        if left == 0 { return client.stream.isBlocked ? .blocked : .sent }
+        if left == 0 {
+            stream.tookAll()
+            return client.stream.isBlocked ? .blocked : .sent
+        }
         if !client.stream.isBlocked { stream.windowIsShut() }
         return .blocked
     }
@@ -108,17 +111,17 @@ extension HTTP2Connection {
                 guard session.withOutput({ client.gather($0.extracting(range)) }) else { return false }
             case .data(let slot, let header, let count, let ends):
                 guard let stream = stream(slot) else { return false }
-                if ends { awaitSettling(stream) }
+                if ends || stream.isCutShort { awaitSettling(stream) }
                 let own = min(count, stream.pending.count)
                 if own == 0 && stream === lender {
-                    stream.noteProgress()
+                    stream.noteProgress(count)
                     guard client.enqueueFrame(header, &buffer, count) else { return false }
                     continue
                 }
                 guard client.gather(header.bytes.span),
                     stream.pending.withReadable({ client.gather($0.extracting(first: own)) })
                 else { return false }
-                stream.sent(own)
+                stream.sent(own, isLending: stream === lender)
                 if own < count {
                     guard stream === lender, count - own <= buffer.count,
                         buffer.withReadable({ client.gather($0.extracting(first: count - own)) })

@@ -120,7 +120,10 @@ final class HTTP2Connection {
             if ends { stream.inputDidEnd() }
             stream.refuse(GatewayFailure(refusal), method: method)
         case .data(let slot, let range):
-            guard let stream = stream(slot), !stream.isFinished else { return session.consumed(slot, range.count) }
+            guard let stream = stream(slot), !stream.isFinished else {
+                stream(slot)?.drop(bytes.extracting(range))
+                return session.consumed(slot, range.count)
+            }
             heldInput += range.count
             stream.receive(bytes.extracting(range))
             if touched.last !== stream { touched.append(stream) }
@@ -155,7 +158,7 @@ final class HTTP2Connection {
     /// Acts on what was noted.
     func settle() {
         for (stream, code) in ended {
-            // What came with the client's end still goes to the container.
+            // What came with the client's end still goes to the container; `closed` sees to what came with a reset.
             if code == 0 { stream.advance() }
             stream.closed(code)
         }

@@ -46,13 +46,19 @@ final class HTTP2Stream: Downstream {
     private(set) var pending = ByteBuffer()
     /// Its window is shut, and more is to be sent than `pending`.
     private(set) var waitsForWindow = false
-    /// Since when something waits and nothing went out; `nil` while all goes.
+    /// Since when something waits and next to nothing went out; `nil` while all goes.
     private var stalledMs: UInt64?
+    /// Bytes that went out since.
+    private var sinceStall = 0
     private(set) var life = Life.over
     var input = Input.open
     private var output = Output.nothing
     /// Once the answer is out, the client is told to send no more of its request.
     private var refusesRest = false
+    /// The code of a close frame of ours that the client has yet to answer.
+    private var awaitedClose: UInt16?
+    /// How the stream is reset once what is pending is out: the client has not got the whole.
+    private var resetCode: HTTP2Error?
     /// The connection settles it at the turn's end.
     var awaitsSettling = false
 
@@ -71,6 +77,8 @@ final class HTTP2Stream: Downstream {
         input = .open
         output = .nothing
         refusesRest = false
+        resetCode = nil
+        awaitedClose = nil
         awaitsSettling = false
         closesAfterAnswer = false
         loop.register(self)
@@ -80,8 +88,12 @@ final class HTTP2Stream: Downstream {
     override var connection: ClientConnection { http2.client }
     override var httpProtocol: HTTPProtocol { .h2 }
     override var isOpen: Bool { life == .serving }
-    override var isBlocked: Bool { waitsForWindow || http2.client.stream.isBlocked }
+    /// Once the client is gone, what the container sends is dropped and waits for nothing.
+    override var isBlocked: Bool { slot != nil && (waitsForWindow || http2.client.stream.isBlocked) }
     override var isWriteShutdown: Bool { output == .end }
+
+    /// Whether it is reset behind what is pending.
+    var isCutShort: Bool { resetCode != nil }
 
     /// Whether its exchange is over.
     var isFinished: Bool { life == .finished || life == .over }
@@ -92,7 +104,10 @@ final class HTTP2Stream: Downstream {
     // MARK: From the client
 
     override func advance() {
-        if isFinished { return dropInput() }
+        if isFinished {
+            if awaitedClose != nil, input != .open { sayGoodbye() }
+            return dropInput()
+        }
         switch exchange.phase {
         case .form: takeForm()
         case .requesting, .answering: passBodyOn()
@@ -117,6 +132,8 @@ final class HTTP2Stream: Downstream {
     }
 
     override func readLess() {}
+
+    override var wholeBodyBytes: Int? { input == .open ? nil : inbound.count }
 
     override var isHeldUp: Bool { http2.isInputHeldUp }
 
@@ -185,8 +202,9 @@ final class HTTP2Stream: Downstream {
         watchProgress()
     }
 
-    /// The client takes nothing. The time runs from when it began to, whatever else it says meanwhile.
+    /// The client takes next to nothing. The time runs from when it began to, whatever else it says meanwhile.
     private func watchProgress() {
+        if stalledMs == nil { sinceStall = 0 }
         let since = stalledMs ?? worker.nowMs
         stalledMs = since
         watchStall(spentMs: Int(worker.nowMs &- since))
@@ -202,20 +220,31 @@ final class HTTP2Stream: Downstream {
         }
     }
 
-    /// So many bytes of `pending` went out.
-    func sent(_ count: Int) {
-        if count > 0 { stalledMs = nil }
+    /// So many bytes of `pending` went out, `isLending` in front of a larger piece.
+    func sent(_ count: Int, isLending: Bool) {
         pending.consume(count)
+        if pending.isEmpty, !isLending, !waitsForWindow { tookAll() } else { noteProgress(count) }
     }
 
-    /// DATA went out that never was in `pending`.
-    func noteProgress() { stalledMs = nil }
+    /// So many bytes of DATA went out. A window that is opened byte by byte is no progress.
+    func noteProgress(_ count: Int) {
+        guard stalledMs != nil else { return }
+        sinceStall += count
+        if sinceStall >= Self.leastProgress { stalledMs = nil }
+    }
+
+    /// Nothing waits any more.
+    func tookAll() { stalledMs = nil }
 
     /// After a turn's sending: what could not leave is watched.
     func settle() {
         awaitsSettling = false
         pending.recycle(into: blocks)
-        if !pending.isEmpty { watchProgress() }
+        if !pending.isEmpty {
+            watchProgress()
+        } else if let resetCode {
+            return reset(resetCode)
+        }
         if refusesRest, let slot, http2.session.hasSentEnd(slot) {
             // Nobody reads the rest of the request (RFC 9113 section 8.1).
             refusesRest = false
@@ -233,7 +262,16 @@ final class HTTP2Stream: Downstream {
         refusesRest = unread || input == .open
     }
 
-    override func cut(showsItsEnd: Bool) { reset(.internalError) }
+    override func cut(showsItsEnd: Bool) { resetBehindPending(.internalError) }
+
+    /// Ends the answer short. A reset now would overtake its head and what is pending of its body.
+    private func resetBehindPending(_ code: HTTP2Error) {
+        guard slot != nil, output == .head else { return reset(code) }
+        finishLife()
+        waitsForWindow = false
+        resetCode = code
+        http2.willSend(self)
+    }
 
     override func abort(_ reason: RefusalReason?) {
         if let reason { worker.refuse(reason, address) }
@@ -259,15 +297,38 @@ final class HTTP2Stream: Downstream {
         exchange.reset()
     }
 
-    override func endTunnel(isBroken: Bool, withinMs: UInt64?) {
+    override func endTunnel(_ farewell: TunnelFarewell) {
+        switch farewell {
+        case .ended:
+            _ = finish()
+            finishLife()
+            if input == .open {
+                refusesRest = true
+                http2.willSend(self)
+            }
         // A connection of the container's that breaks is a reset here (RFC 8441 section 5).
-        if isBroken { return reset(.cancel) }
+        case .broken: resetBehindPending(.cancel)
+        case .closing(let code):
+            awaitedClose = slot != nil && input == .open ? code : nil
+            if awaitedClose == nil { _ = finish() }
+            finishLife()
+            if input == .open { watch(.linger, afterMs: Self.closeMs) }
+        }
+    }
+
+    /// The closing handshake is over, or has had its time.
+    private func sayGoodbye() {
+        awaitedClose = nil
         _ = finish()
-        finishLife()
-        guard input == .open else { return }
-        if let withinMs { return watch(.linger, afterMs: Int(withinMs)) }
-        refusesRest = true
-        http2.willSend(self)
+        if input == .open { watch(.linger, afterMs: Self.closeMs) } else { watch(.none) }
+    }
+
+    /// How long a client may take to answer our close frame, and then to end its side.
+    private static let closeMs = 1000
+
+    /// DATA for an exchange that is over; it may be the answer to our close frame.
+    func drop(_ bytes: borrowing Span<UInt8>) {
+        if let code = awaitedClose, WebSocketClose.isAnswer(bytes, to: code) { sayGoodbye() }
     }
 
     /// The exchange is over.
@@ -281,6 +342,8 @@ final class HTTP2Stream: Downstream {
     private func reset(_ code: HTTP2Error) {
         finishLife()
         output = .end
+        resetCode = nil
+        awaitedClose = nil
         pending.removeAll()
         staged.removeAll()
         waitsForWindow = false
@@ -297,10 +360,18 @@ final class HTTP2Stream: Downstream {
         guard life == .serving || life == .finished else { return }
         slot = nil
         refusesRest = false
+        resetCode = nil
         let wasServing = life == .serving
-        if wasServing, code == 0, !isLost, output == .end, input != .open, exchange.phase == .tunnel {
-            life = .leaving
-            return watch(.linger, afterMs: worker.limits.upstream.responseMs)
+        if wasServing, exchange.phase == .tunnel {
+            let isOrderly = code == 0 && !isLost && output == .end && input != .open
+            if isOrderly || owesLastWords {
+                life = .leaving
+                inputDidEnd()
+                watch(.linger, afterMs: isOrderly ? worker.limits.upstream.responseMs : Self.lastWordsMs)
+                return exchange.pumpTunnelToUpstream()
+            }
+        } else if wasServing, code != 0, exchange.phase == .requesting || exchange.phase == .answering {
+            passBodyOn()
         }
         life = .over
         if wasServing {
@@ -310,6 +381,16 @@ final class HTTP2Stream: Downstream {
         }
         finishLife()
         retire()
+    }
+
+    /// How long a container may take to read what came before its client broke off.
+    private static let lastWordsMs = 5000
+
+    /// Whether the container has yet to get what the client sent before it broke off, such as a close frame that comes
+    /// together with a reset. An end follows these bytes then, as a reset would overtake them.
+    private var owesLastWords: Bool {
+        guard let upstream = exchange.upstream else { return false }
+        return !inbound.isEmpty || upstream.stream.isBlocked || upstream.stream.hasUnsent
     }
 
     private func retire() {
@@ -333,6 +414,7 @@ final class HTTP2Stream: Downstream {
     override func expired() {
         switch watch {
         case .stall: checkStall()
+        case .linger where awaitedClose != nil: sayGoodbye()
         case .linger:
             endExchange()
             reset(.noError)
@@ -343,6 +425,7 @@ final class HTTP2Stream: Downstream {
     /// Has the client taken anything for so long?
     private func checkStall() {
         guard waitsForWindow || !pending.isEmpty else {
+            stalledMs = nil
             watch(.none)
             return isFinished ? () : exchange.watchAgain()
         }

@@ -146,7 +146,8 @@ extension Exchange {
                     id: record.id, framing: framing, coding: coding, connection: connectionField,
                     sendsHSTS: worker.settings.sendsHSTS,
                     keepsLength: framing == .length || keepsLengthWithoutBody(head),
-                    keepsTrailerField: (framing == .chunked || framing == .frames) && wantsTrailers),
+                    keepsTrailerField: (framing == .chunked || framing == .frames) && wantsTrailers,
+                    codesTag: head.status == 304 && namesRestoredTag(bytes), epochSeconds: loop.epochSeconds),
                 into: &client.staged)
             return .final(head)
         } catch {
@@ -178,6 +179,12 @@ extension Exchange {
         case _ where client.httpProtocol == .h2: .frames
         case .length, .chunked, .untilClose: minorVersion == 0 ? .untilClose : .chunked
         }
+    }
+
+    /// Whether the answer's tag is one that the client sent as compression had made it.
+    private func namesRestoredTag(_ bytes: borrowing Span<UInt8>) -> Bool {
+        guard !restoredTags.isEmpty, let tag = worker.fields.first(.etag) else { return false }
+        return restoredTags.withReadable { EntityTag.isRestored(bytes.extracting(tag.valueRange), in: $0) }
     }
 
     /// HEAD and 304 say how long the body would be.
@@ -282,7 +289,7 @@ extension Exchange {
             bytes: worker.limits.framing.trailers, fields: worker.limits.upstream.fields, emptyLines: 0)
         let keeps = wantsTrailers && (answer.framing == .chunked || answer.framing == .frames)
         // Behind the body goes nothing but trailers.
-        if keeps, answer.isCompressed, endCompressed() != .sent { return false }
+        if answer.isCompressed, endCompressed() != .sent { return false }
         // HTTP/2 tells a head from trailers by which comes first.
         if keeps, answer.framing == .frames, client.push() == .failed {
             client.lost()
@@ -295,15 +302,27 @@ extension Exchange {
         }
         upstream.scan = scan
         switch outcome {
-        case .partial: return true
-        case .malformed:
-            fail(.badGateway("Its trailers are broken."))
+        case .partial:
+            if !upstream.reply.awaitsTrailers {
+                upstream.reply.awaitsTrailers = true
+                loop.setDeadline(worker.nowMs + UInt64(worker.limits.upstream.responseMs), for: upstream)
+            }
+            return true
+        case .malformed(let defect):
+            if case .trailersTooLarge = defect { worker.refuse(.framingTrailers, client.address) }
+            dropTrailers(upstream)
             return false
         case .complete(let count):
             upstream.inbound.consume(count)
             answerEnded()
             return false
         }
+    }
+
+    /// The body is whole, and so is the answer. What is wrong with its trailers is left behind with the connection.
+    func dropTrailers(_ upstream: UpstreamConnection) {
+        upstream.reply.keepAlive = false
+        answerEnded()
     }
 
     /// Trailers may add what is known late, never change framing, routing or state (RFC 9110 section 6.5.1).
@@ -352,13 +371,37 @@ extension Exchange {
             case .failed: return
             case .blocked:
                 // The container need not wait for a client that lags.
-                answer.isEnding = true
+                answer.ending = .whole
                 return releaseUpstream(reusable: true)
             }
         }
         if answer.framing == .chunked && !answer.sentLastChunk { client.staged.append("0\r\n\r\n") }
         if client.finish() == .failed { return client.lost() }
         completed()
+    }
+
+    /// The answer cannot be completed. The client gets all that came of it, and after that sees that it is not the whole.
+    func breakOff() {
+        if answer.isCompressed { endCompressedShort() }
+        releaseUpstream(reusable: false)
+        answer.ending = .broken
+        cutBehindRest()
+    }
+
+    private func cutBehindRest() {
+        let client = self.client!
+        if answer.isCompressed {
+            switch sendCompressed() {
+            case .failed: return
+            case .blocked where !compressed.isEmpty: return
+            case .sent, .blocked: break
+            }
+        }
+        if client.push() == .failed { return client.lost() }
+        finishRecord()
+        let showsItsEnd = answer.framing != .untilClose
+        reset()
+        client.cut(showsItsEnd: showsItsEnd)
     }
 
     /// The client took what waited after a stall, which had taken the place of what was watched before.
@@ -375,6 +418,10 @@ extension Exchange {
     func clientDrained() {
         if phase == .tunnel { return pumpTunnelToClient() }
         if upstream != nil { return upstreamReadable() }
-        if answer.isEnding { answerEnded() }
+        switch answer.ending {
+        case .none: break
+        case .whole: answerEnded()
+        case .broken: cutBehindRest()
+        }
     }
 }

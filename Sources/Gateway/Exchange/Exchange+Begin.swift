@@ -56,7 +56,9 @@ extension Exchange {
             outgoing.removeAll()
             outgoing.reserve(head.byteCount + 512, from: blocks)
             try connection.forwarded.withReadable { forwarded throws(GatewayFailure) in
-                try rewriteRequest(head, bytes, fields, forwarded: forwarded, id: record.id, into: &outgoing)
+                try rewriteRequest(
+                    head, bytes, fields, forwarded: forwarded, id: record.id, restoredTags: &restoredTags,
+                    into: &outgoing)
             }
             identity.session.touch(steady: worker.steadySeconds)
             return .forward

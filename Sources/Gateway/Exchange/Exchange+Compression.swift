@@ -92,7 +92,15 @@ extension Exchange {
         return compressed.isEmpty ? .sent : .blocked
     }
 
-    private func sendCompressed() -> WriteOutcome {
+    /// Lets out what came of an answer that breaks off. The end of the gzip stream is not made up.
+    func endCompressedShort() {
+        guard answer.awaitsFlush, let gzip else { return }
+        answer.awaitsFlush = false
+        gzip.compress(Span(), into: &compressed, flush: .sync)
+    }
+
+    /// Sends what came out as far as the client takes it; when it `.failed` the client was told to be lost.
+    func sendCompressed() -> WriteOutcome {
         let count = compressed.count
         if count == 0 { return .sent }
         let outcome = answer.framing == .chunked ? sendChunk(&compressed, count) : client.send(&compressed, count)

@@ -44,13 +44,8 @@ extension Exchange {
         var failure = failure
         record.reason = failure.reason.label
         if answer.began {
-            // What the client has is not the whole, and must not pass for it.
             worker.refuse(failure.reason, client.address)
-            finishRecord()
-            releaseUpstream(reusable: false)
-            let showsItsEnd = answer.framing != .untilClose
-            reset()
-            return client.cut(showsItsEnd: showsItsEnd)
+            return breakOff()
         }
         switch failure {
         case .unauthorized, .forbidden:

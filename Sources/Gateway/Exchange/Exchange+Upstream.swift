@@ -74,6 +74,7 @@ extension Exchange {
     private func sendRequest() {
         guard let upstream else { return }
         phase = .requesting
+        measureBody()
         let outcome = outgoing.withReadable { upstream.stream.send($0, blocks) }
         if outcome == .failed { return upstreamBroke() }
         if body.isComplete {
@@ -126,11 +127,17 @@ extension Exchange {
         abandonsBody = true
     }
 
-    /// No answer in time; or, during one, a flush is due.
+    /// No answer in time; or, during one, no end of its trailers, or a flush is due.
     func answerTimedOut() {
         switch phase {
         case .requesting: fail(.upstreamTimeout)
-        case .answering: if answer.isCompressed { flushAnswer() }
+        case .answering:
+            if let upstream, upstream.reply.awaitsTrailers {
+                worker.refuse(.upstreamResponse, client.address)
+                dropTrailers(upstream)
+            } else if answer.isCompressed {
+                flushAnswer()
+            }
         default: break
         }
     }
@@ -187,6 +194,15 @@ extension Exchange {
 
 /// The request's body.
 extension Exchange {
+    /// A body that has come whole before its head leaves has a length; one of no bytes is none (RFC 9112 section 6.2).
+    private func measureBody() {
+        guard body.framing == .chunked, let count = client.wholeBodyBytes else { return }
+        body.framing = count > 0 ? .length(UInt64(count)) : .none
+        body.remaining = UInt64(count)
+        body.isComplete = count == 0
+        replaceChunked(withLength: count, method, in: &outgoing)
+    }
+
     /// Whether the container has the request to its last byte. If it answers before, it may take the rest for another
     /// request, so that the connection serves no other.
     func isSent(to upstream: UpstreamConnection) -> Bool {
@@ -240,8 +256,7 @@ extension Exchange {
         let waitedForClient =
             phase == .form || phase == .discarding
             || !(upstream?.stream.isBlocked ?? true) && worker.shared.memoryPressure < .noBodies && !client.isHeldUp
-        let needed = UInt64(limits.minimumRate) * UInt64(limits.overMs) / 1000
-        guard waitedForClient, client.bodyWindow.bytes < needed else { return client.beginBodyWatch() }
+        guard waitedForClient, client.bodyWindow.bytes < limits.leastBytes else { return client.beginBodyWatch() }
         if phase == .discarding { return client.close(.bodyMinimumRate) }
         fail(.requestTimeout(.bodyMinimumRate))
     }

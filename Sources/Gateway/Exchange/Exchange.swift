@@ -55,6 +55,8 @@ final class Exchange {
     var expectsContinue = false
     /// What the container is sent, kept until its answer begins, as a retry sends it again.
     var outgoing = ByteBuffer()
+    /// The entity tags of its conditions that compression had changed, as the container knows them.
+    var restoredTags = ByteBuffer()
     /// The cookies that came with a launch form.
     var launchCookies: LaunchCookies = (nil, nil)
     /// A launch form as far as it has come.
@@ -105,8 +107,12 @@ final class Exchange {
         /// Bytes went into the gzip stream since its last flush.
         var awaitsFlush = false
         var flushedMs: UInt64 = 0
-        /// The container is done, and the client has yet to take the rest of what is compressed.
-        var isEnding = false
+        /// How the container ended it, once only the client has yet to take what is compressed.
+        var ending = Ending.none
+    }
+
+    enum Ending {
+        case none, whole, broken
     }
 
     init(_ client: Downstream) {
@@ -152,6 +158,7 @@ final class Exchange {
         outgoing.removeAll()
         outgoing.recycle(into: blocks)
         if !form.isEmpty { form = ByteBuffer() }
+        if restoredTags.capacity > 0 { restoredTags = ByteBuffer() }
         if expectedAccept.capacity > 0 { expectedAccept = ByteBuffer() }
         session = nil
         route = nil

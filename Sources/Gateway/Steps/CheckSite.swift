@@ -35,12 +35,12 @@ func checkSite(
     }
 }
 
-/// Whether an Origin is `https://` and the Host as received, lower-cased, port included. Browsers serialise an origin in
-/// lower case (RFC 6454 section 6.2); another spelling is not theirs.
+/// Whether an Origin is `https://` and the Host as received, lower-cased, port included but for 443, which is as none.
+/// Browsers serialise an origin in lower case (RFC 6454 section 6.2); another spelling is not theirs.
 func isOwnOrigin(_ origin: Range<Int>, _ head: RequestHead, _ bytes: borrowing Span<UInt8>) -> Bool {
     let value = bytes.extracting(origin)
     let scheme: StaticString = "https://"
     guard HTTPSpan.hasPrefix(value, scheme) else { return false }
-    return HTTPSpan.equal(
-        value.extracting(droppingFirst: scheme.utf8CodeUnitCount), lowercasing: bytes.extracting(head.authorityRange))
+    return HTTPSAuthority.equal(
+        origin: value.extracting(droppingFirst: scheme.utf8CodeUnitCount), bytes.extracting(head.authorityRange))
 }

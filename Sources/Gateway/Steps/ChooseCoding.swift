@@ -6,7 +6,7 @@ enum Coding: Sendable {
     case identity
     /// As it came, and another request for the same might get it coded: with `Vary: Accept-Encoding`.
     case identityVaries
-    /// Compressed: with `Vary: Accept-Encoding` and a weak ETag, without `Accept-Ranges`, as nobody serves ranges of it.
+    /// Compressed: with `Vary: Accept-Encoding` and an ETag of its own, without `Accept-Ranges`, as no range of it is served.
     case gzip
 }
 

@@ -18,10 +18,11 @@ func renderForwarded(
 }
 
 /// Renders the request for the container: the client's fields byte for byte, less what section 6 of the contract
-/// removes, plus what it sets, `forwarded` and `id`.
+/// removes, plus what it sets, `forwarded` and `id`. Entity tags that compression changed are as the container made them,
+/// and are put into `restoredTags` too.
 func rewriteRequest(
     _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, forwarded: borrowing Span<UInt8>,
-    id: RequestID, into out: inout ByteBuffer
+    id: RequestID, restoredTags: inout ByteBuffer, into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     let nominated = try NominatedFields(bytes, fields)
     out.append(bytes, head.methodRange)
@@ -47,7 +48,18 @@ func rewriteRequest(
                 kept.flush(bytes, into: &out)
                 appendCookie(field, bytes, into: &out)
             }
-        case .authorization, .contentLength: keeps = true
+        case .authorization: keeps = true
+        case .contentLength: keeps = !head.isWebSocketUpgrade
+        case .ifMatch:
+            let value = bytes.extracting(field.valueRange)
+            keeps = !nominated.names(field, bytes, fields)
+            guard keeps, EntityTag.holdsMark(value) else { break }
+            kept.flush(bytes, into: &out)
+            out.append(bytes, field.nameRange)
+            out.append(": ")
+            EntityTag.appendRestored(value, to: &out, restored: &restoredTags)
+            out.append("\r\n")
+            continue
         default: keeps = !nominated.names(field, bytes, fields)
         }
         if keeps { kept.keep(field, bytes, into: &out) }
@@ -57,18 +69,40 @@ func rewriteRequest(
     if head.isWebSocketUpgrade {
         out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
     } else if head.framing == .chunked {
-        out.append("Transfer-Encoding: chunked\r\n")
+        out.append(chunkedField)
+    } else if head.framing == .none {
+        appendLength(0, head.method, into: &out)
     }
     out.append("\r\n")
 }
 
-/// Origin form, the raw bytes of path and query as they came (RFC 9112 section 3.2.1).
+private let chunkedField: StaticString = "Transfer-Encoding: chunked\r\n"
+
+/// Gives a rewritten head, which said that its body comes in chunks, the length that has become known.
+func replaceChunked(withLength count: Int, _ method: Method, in out: inout ByteBuffer) {
+    out.dropLast(chunkedField.utf8CodeUnitCount + 2)
+    appendLength(count, method, into: &out)
+    out.append("\r\n")
+}
+
+private func appendLength(_ count: Int, _ method: Method, into out: inout ByteBuffer) {
+    guard count > 0 || method.expectsContent else { return }
+    out.append("Content-Length: ")
+    out.append(decimal: UInt64(count))
+    out.append("\r\n")
+}
+
+/// Origin form, the raw bytes of path and query as they came (RFC 9112 section 3.2.1); the asterisk form where an OPTIONS
+/// names the host alone (section 3.2.4).
 private func appendTarget(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, into out: inout ByteBuffer) {
     guard head.form == .absolute else {
         out.append(bytes, head.targetRange)
         return
     }
-    if head.pathRange.isEmpty { out.append(UInt8(ascii: "/")) }
+    if head.pathRange.isEmpty {
+        let asksHost = head.method == .options && head.queryRange == nil
+        out.append(asksHost ? UInt8(ascii: "*") : UInt8(ascii: "/"))
+    }
     out.append(bytes, head.pathRange)
     if let query = head.queryRange {
         out.append(UInt8(ascii: "?"))

@@ -18,6 +18,10 @@ struct AnswerFacts {
     /// Whether the container's length describes the body (or, for HEAD and 304, the body there would be).
     let keepsLength: Bool
     let keepsTrailerField: Bool
+    /// 304, with a tag that the client knows as compression made it.
+    let codesTag: Bool
+    /// For an answer without a date, which gets one (RFC 9110 section 6.6.1).
+    let epochSeconds: Int64
 }
 
 /// Renders the container's final answer head for an HTTP/1 client: its fields byte for byte, less what section 6 of the
@@ -28,10 +32,15 @@ func rewriteResponse(
 ) throws(GatewayFailure) {
     appendStatusLine(head, bytes, into: &out)
     try appendAnswerFields(
-        bytes, fields, coding: facts.coding, keepsLength: facts.keepsLength,
-        keepsTrailerField: facts.keepsTrailerField, into: &out)
+        bytes, fields, coding: facts.coding, codesTag: facts.codesTag || facts.coding == .gzip,
+        keepsLength: facts.keepsLength, keepsTrailerField: facts.keepsTrailerField, into: &out)
+    if !fields.contains(.date) {
+        out.append("Date: ")
+        HTTPDate.append(epochSeconds: facts.epochSeconds, to: &out)
+        out.append("\r\n")
+    }
     if facts.coding == .gzip { out.append("Content-Encoding: gzip\r\n") }
-    if facts.coding != .identity, VaryHeader.lacksAcceptEncoding(bytes, fields) {
+    if facts.coding != .identity || facts.codesTag, VaryHeader.lacksAcceptEncoding(bytes, fields) {
         out.append("Vary: Accept-Encoding\r\n")
     }
     if facts.framing == .chunked { out.append("Transfer-Encoding: chunked\r\n") }
@@ -50,7 +59,8 @@ func rewriteInterim(
     into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     appendStatusLine(head, bytes, into: &out)
-    try appendAnswerFields(bytes, fields, coding: .identity, keepsLength: false, keepsTrailerField: false, into: &out)
+    try appendAnswerFields(
+        bytes, fields, coding: .identity, codesTag: false, keepsLength: false, keepsTrailerField: false, into: &out)
     if head.status == 101 {
         out.append("Connection: Upgrade\r\nUpgrade: websocket\r\n")
         appendGatewayFields(id, sendsHSTS: sendsHSTS, into: &out)
@@ -75,8 +85,8 @@ private func appendStatusLine(_ head: ResponseHead, _ bytes: borrowing Span<UInt
 }
 
 private func appendAnswerFields(
-    _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, coding: Coding, keepsLength: Bool, keepsTrailerField: Bool,
-    into out: inout ByteBuffer
+    _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, coding: Coding, codesTag: Bool, keepsLength: Bool,
+    keepsTrailerField: Bool, into out: inout ByteBuffer
 ) throws(GatewayFailure) {
     let nominated: NominatedFields
     do throws(GatewayFailure) {
@@ -115,13 +125,14 @@ private func appendAnswerFields(
                 out.dropLast(out.count - mark)
             }
         case .acceptRanges where coding == .gzip, .contentEncoding where coding == .gzip: keeps = false
-        case .etag where coding == .gzip:
+        case .date: keeps = true
+        case .etag where codesTag:
             keeps = false
             if nominated.names(field, bytes, fields) { break }
             kept.flush(bytes, into: &out)
             let mark = out.count
             out.append("ETag: ")
-            if EntityTag.appendWeak(bytes.extracting(field.valueRange), to: &out) {
+            if EntityTag.appendCoded(bytes.extracting(field.valueRange), to: &out) {
                 out.append("\r\n")
             } else {
                 out.dropLast(out.count - mark)

@@ -54,7 +54,10 @@ extension Exchange {
             switch outcome {
             case .sent: break
             case .blocked: client.readLess()
-            case .failed: return finishTunnel(.upstreamClosed)
+            case .failed:
+                // It may have said something before it went.
+                tunnel.clientEnded = true
+                return pumpTunnelToClient()
             }
             budget -= count
             if budget <= 0 { return loop.runAgain(client) }
@@ -154,15 +157,17 @@ extension Exchange {
     func closeTunnelNow() {
         guard phase == .tunnel else { return }
         let why = tunnel.closing ?? .drain
+        var code: UInt16?
         if tunnel.isAtBoundary && !tunnel.tracker.sawClose && !client.isWriteShutdown {
             var frame = ByteBuffer(capacity: 128)
             WebSocketClose.append(code: why.code, reason: why.reason, to: &frame)
             _ = client.send(&frame, frame.count)
+            code = why.code
         }
         endTunnelRecord(.ended(why))
         releaseUpstream(reusable: false)
         reset()
-        client.endTunnel(isBroken: false, withinMs: 1000)
+        client.endTunnel(.closing(code: code))
     }
 
     /// Looks whether the session still allows the tunnel, and when to look again.
@@ -195,7 +200,7 @@ extension Exchange {
         endTunnelRecord(outcome)
         releaseUpstream(reusable: false)
         reset()
-        client.endTunnel(isBroken: isBroken, withinMs: nil)
+        client.endTunnel(isBroken ? .broken : .ended)
     }
 
     func endTunnelRecord(_ outcome: TunnelOutcome) {

@@ -38,6 +38,8 @@ final class UpstreamConnection: EventSource {
         /// Payload of the chunk under way that is in `inbound` and was not passed on.
         var chunkLeft = 0
         var inTrailers = false
+        /// They came in part, and the rest has `limits.upstream.response`.
+        var awaitsTrailers = false
         var receivedAny = false
         /// The connection may serve again after this answer.
         var keepAlive = false

@@ -6,15 +6,17 @@ import TLS
 import Transport
 import Wire
 
-/// One listening socket of one loop, for HTTPS or for plain HTTP.
+/// A listening socket on one loop, for HTTPS or for plain HTTP.
 final class Listener: Acceptor {
     private let worker: Worker
     private let secure: Bool
 
-    init(_ socket: consuming FileDescriptor, secure: Bool, worker: Worker) throws(SystemError) {
+    init(
+        _ socket: consuming FileDescriptor, secure: Bool, isShared: Bool, worker: Worker
+    ) throws(SystemError) {
         self.secure = secure
         self.worker = worker
-        try super.init(socket, on: worker.loop)
+        try super.init(socket, isShared: isShared, on: worker.loop)
     }
 
     /// Whether there is a place for one more. When there is none, and only if somebody wants it, idle connections make

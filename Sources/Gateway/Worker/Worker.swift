@@ -68,9 +68,10 @@ public final class Worker {
         }
     }
 
-    /// Accepts on a listening socket of this loop's own: HTTPS, or plain HTTP that is redirected.
-    public func serve(_ socket: consuming FileDescriptor, secure: Bool) throws(SystemError) {
-        listeners.append(try Listener(socket, secure: secure, worker: self))
+    /// Accepts on a listening socket: HTTPS, or plain HTTP that is redirected. `isShared` when other loops accept on it
+    /// too.
+    public func serve(_ socket: consuming FileDescriptor, secure: Bool, isShared: Bool) throws(SystemError) {
+        listeners.append(try Listener(socket, secure: secure, isShared: isShared, worker: self))
     }
 
     /// Serves until `stop`, or until a drain is over.
@@ -201,6 +202,7 @@ public final class Worker {
         for listener in listeners { listener.close() }
         listeners = []
         for client in clients.all { client.close(.drain) }
+        guest?.stopNow()
         loop.stop()
     }
 

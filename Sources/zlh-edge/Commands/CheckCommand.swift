@@ -49,19 +49,13 @@ struct CheckCommand: ParsableCommand {
         if geteuid() == 0 {
             warnings.append("running as root; use a user of its own with CAP_NET_BIND_SERVICE or socket activation")
         }
-        let listeners = config.listen.https + config.listen.http + config.listen.minecraft
-        if listeners.contains(where: { !$0.address.isIPv4 }), !hasIPv6() {
-            warnings.append("this host has no IPv6; the [::] listeners will be left out")
+        let fronts = config.listen.https + config.listen.http + config.listen.minecraft
+        let listeners = fronts + [config.listen.metrics].compactMap(\.self)
+        if listeners.contains(where: { !$0.address.isIPv4 }), !LocalAddresses.haveIPv6 {
+            warnings.append("this host has no IPv6; the IPv6 listeners will be left out")
         }
         if let warning = nghttp2.warning { warnings.append(warning) }
         return warnings
-    }
-
-    private func hasIPv6() -> Bool {
-        let socket = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
-        guard socket >= 0 else { return false }
-        close(socket)
-        return true
     }
 
     private func problems(ofRoutes config: EdgeConfig) -> [ConfigProblem] {

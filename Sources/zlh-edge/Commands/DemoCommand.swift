@@ -31,6 +31,7 @@ struct DemoCommand: ParsableCommand {
     func run() throws {
         do {
             try DemoRun(folder: state ?? DemoRun.defaultFolder, json: json).run()
+            endProcess(0)
         } catch {
             failWithConfiguration("\(error)")
         }
@@ -76,9 +77,9 @@ private struct DemoRun: Sendable {
         options.ready = { _ in
             // Not sooner: the servers' threads must inherit that signals are events, and a token older than the record
             // of used ones would be refused.
-            container.start()
-            game.start()
             do {
+                try container.start()
+                try game.start()
                 let url = try launchURL(port: port, now: Clock.epochMs() / 1000)
                 StandardOutput.write(announcement(url: url, ca: certificates.ca, gamePort: gamePort))
             } catch {

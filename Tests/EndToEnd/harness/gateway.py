@@ -310,7 +310,7 @@ class Gateway:
         assert status == 200, (status, text)
         return parse_metrics(text)
 
-    def metric(self, name: str, **labels) -> float:
+    def metric(self, name: str, /, **labels) -> float:
         """The sum of the samples of that name that carry these labels."""
         wanted = set(labels.items())
         return sum(value for (key, has), value in self.metrics().items() if key == name and wanted <= has)

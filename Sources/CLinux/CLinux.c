@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -150,6 +151,19 @@ int zlh_unacknowledged(int fd) {
 
 void zlh_limit_unsent(int fd, int bytes) {
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
+long zlh_send_room(int fd, int unsent_limit) {
+    uint32_t memory[SK_MEMINFO_VARS] = {0};
+    socklen_t length = sizeof memory;
+    if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) != 0) return 0;
+    long room = ((long)memory[SK_MEMINFO_SNDBUF] - (long)memory[SK_MEMINFO_WMEM_QUEUED]) / 2;
+    int unsent = 0;
+    if (unsent_limit > 0) {
+        if (ioctl(fd, SIOCOUTQNSD, &unsent) != 0) return 0;
+        if (room > unsent_limit - unsent) room = unsent_limit - unsent;
+    }
+    return room > 0 ? room : 0;
 }
 
 int zlh_signalfd(const int *signals, int count) {

@@ -31,10 +31,14 @@ public struct ConfigProblems: Error, Sendable, CustomStringConvertible {
     /// What is odd but would not have kept the file from being used.
     public let warnings: [ConfigProblem]
 
+    /// Whether routes are refused as they would remove too many (`limits.reload_removes`).
+    public let removesTooMuch: Bool
+
     /// What was found.
-    public init(problems: [ConfigProblem], warnings: [ConfigProblem] = []) {
+    public init(problems: [ConfigProblem], warnings: [ConfigProblem] = [], removesTooMuch: Bool = false) {
         self.problems = problems
         self.warnings = warnings
+        self.removesTooMuch = removesTooMuch
     }
 
     /// One line for each, warnings last.
@@ -50,6 +54,8 @@ final class ProblemList {
     private var problems: [ConfigProblem] = []
     private var warnings: [ConfigProblem] = []
     private var unlisted = 0
+    /// The routes would remove too many.
+    var removesTooMuch = false
 
     init(file: String) { self.file = file }
 
@@ -82,7 +88,10 @@ final class ProblemList {
     /// The warnings, when nothing worse was found.
     func finish() throws(ConfigProblems) -> [ConfigProblem] {
         let found = inFileOrder
-        guard problems.isEmpty else { throw ConfigProblems(problems: found.problems, warnings: found.warnings) }
+        guard problems.isEmpty else {
+            throw ConfigProblems(
+                problems: found.problems, warnings: found.warnings, removesTooMuch: removesTooMuch)
+        }
         return found.warnings
     }
 }

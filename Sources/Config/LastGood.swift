@@ -46,6 +46,7 @@ public enum LastGood {
         return "{\"host\": \(JSONText.quoted(route.host)), \"kind\": \"\(route.kind.rawValue)\", "
             + "\"backends\": [\(backends.joined(separator: ", "))], \"balance\": \"\(route.balance.rawValue)\", "
             + "\"proxy_protocol\": \"\(route.proxyProtocol.rawValue)\", \"max\": \(route.maximumPlayers), "
+            + "\"health\": \"\(route.health.rawValue)\", "
             + "\"offline\": {\(offline.joined(separator: ", "))}}"
     }
 

@@ -13,6 +13,7 @@ extension RoutesFile {
             section.word("kind", &route.kind)
             section.word("balance", &route.balance)
             section.word("proxy_protocol", &route.proxyProtocol)
+            section.word("health", &route.health)
             section.integer("max", &route.maximumPlayers, 0...1_000_000)
             var offline = section.section("offline")
             offline.chatText("motd", &route.offlineMotd)

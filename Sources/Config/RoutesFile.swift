@@ -34,6 +34,7 @@ public enum RoutesFile {
         let diff = RouteDiff.between(previous ?? .empty, table)
         if let previous, !force, let reason = removesTooMuch(diff, previous, config.limits.reloadRemoves) {
             problems.error(1, reason)
+            problems.removesTooMuch = true
         }
         return LoadedRoutes(table: table, diff: diff, warnings: try problems.finish())
     }

@@ -45,6 +45,13 @@ extension HTTP2Session {
         return true
     }
 
+    /// How many bytes of the stream's body the client has room for, by its windows.
+    public func sendWindow(_ slot: Int) -> Int {
+        guard isServed(slot) else { return 0 }
+        let own = unsafe nghttp2_session_get_stream_remote_window_size(session, slots[slot].id)
+        return unsafe Int(max(0, min(own, nghttp2_session_get_remote_window_size(session))))
+    }
+
     /// Says that `count` bytes of the answer's body are there in all, not counting those in pieces already collected;
     /// `ends`: they are the last.
     public func setAvailable(_ slot: Int, _ count: Int, ends: Bool) {

@@ -7,6 +7,11 @@ public protocol ConnectionPlaces: Sendable {
     func take()
     /// It was closed.
     func giveBack()
+    /// A listener of this loop has somebody to accept and found no place: one is looked for. The listener looks once more
+    /// after the call.
+    func want(loop: Int)
+    /// A connection that stalls holds so many bytes.
+    func noteStalled(_ bytes: Int)
 }
 
 /// What there is too little of.

@@ -40,7 +40,13 @@ struct Source: Sendable {
         self.chained = chained
     }
 
-    var hasOpen: Bool { kinds[0].open > 0 || kinds[1].open > 0 }
+    /// Refusals that it is just being told, which are no open connections.
+    var refusals: Int32 = 0
+
+    var open: Int { Int(kinds[0].open) + Int(kinds[1].open) }
+
+    /// Whether a ticket of it is out.
+    var hasOpen: Bool { open > 0 || refusals > 0 }
 
     /// Whether any kind still refuses it.
     func isBlocked(nowMs: Int64) -> Bool {
@@ -49,10 +55,12 @@ struct Source: Sendable {
 
     /// The decision about a new connection: a block first, then the count, and the rate last, so that no token is
     /// spent on a connection that is refused anyway.
-    mutating func connect(_ kind: ListenerKind, _ limits: KindLimits, nowMs: Int64) -> SourceTable.Refusal? {
+    mutating func connect(_ kind: ListenerKind, _ settings: SourceSettings, nowMs: Int64) -> SourceTable.Refusal? {
         let at = Int(kind.rawValue)
+        let limits = settings[kind]
         if kinds[at].blockedUntilMs > nowMs { return .blocked(retryAfterMs: kinds[at].blockedUntilMs - nowMs) }
         if limits.connections > 0, kinds[at].open >= limits.connections { return .tooManyConnections }
+        if settings.places > 0, open >= settings.places { return .tooManyPlaces }
         if let wait = kinds[at].connects.take(limits.connects, nowMs: nowMs) { return .connectRate(retryAfterMs: wait) }
         kinds[at].open &+= 1
         return nil
@@ -62,6 +70,13 @@ struct Source: Sendable {
     mutating func disconnect(_ kind: ListenerKind) {
         let at = Int(kind.rawValue)
         if kinds[at].open > 0 { kinds[at].open -= 1 }
+    }
+
+    /// Counts a refusal that takes time, unless so many are under way.
+    mutating func takeRefusal(atMost most: Int) -> Bool {
+        guard Int(refusals) < most else { return false }
+        refusals += 1
+        return true
     }
 
     /// Adds points; says whether the source is blocked now.

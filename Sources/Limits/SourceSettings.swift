@@ -100,6 +100,9 @@ public struct SourceSettings: Sendable {
     public var ipv6Bits: Int
     /// Sources remembered at most. Read when the table is made; a reload does not resize it.
     public var tracked: Int
+    /// Connections open at once at all kinds of listener together, so that one source never takes every place of the
+    /// process; 0 limits nothing.
+    public var places: Int
     /// Addresses that no limit of a source and no penalty applies to.
     public var exempt: [CIDR]
     /// Limits at the HTTPS listeners.
@@ -117,13 +120,14 @@ public struct SourceSettings: Sendable {
 
     /// Settings; whatever is left out has its default.
     public init(
-        ipv4Bits: Int = 32, ipv6Bits: Int = 64, tracked: Int = 65536, exempt: [CIDR] = [],
+        ipv4Bits: Int = 32, ipv6Bits: Int = 64, tracked: Int = 65536, places: Int = 0, exempt: [CIDR] = [],
         https: KindLimits = .https, minecraft: KindLimits = .minecraft, penaltyScore: Double = 20,
         halfLifeMs: Int64 = 60_000, blockMs: Int64 = 300_000, weights: MisdeedWeights = .init()
     ) {
         self.ipv4Bits = ipv4Bits
         self.ipv6Bits = ipv6Bits
         self.tracked = tracked
+        self.places = places
         self.exempt = exempt
         self.https = https
         self.minecraft = minecraft

@@ -34,6 +34,10 @@ public final class SourceTable: Sendable {
         case blocked(retryAfterMs: Int64)
         /// The source has as many connections open as it may.
         case tooManyConnections
+        /// The source has as many as one may have of all that the process can hold.
+        case tooManyPlaces
+        /// The table is full of others: the source shares the bucket of those that found no place, which is empty.
+        case untracked(retryAfterMs: Int64?)
         /// The source connects too often; one more is allowed in so many milliseconds.
         case connectRate(retryAfterMs: Int64)
 
@@ -41,7 +45,8 @@ public final class SourceTable: Sendable {
         public var retryAfterMs: Int64? {
             switch self {
             case .blocked(let ms), .connectRate(let ms): ms
-            case .tooManyConnections: nil
+            case .untracked(let ms): ms
+            case .tooManyConnections, .tooManyPlaces: nil
             }
         }
     }
@@ -102,7 +107,7 @@ extension SourceTable {
         let known: Admission? = shards[shard].state.withLock { state in
             if state.settings.isExempt(address) { return .admitted(.none) }
             guard let at = state.findOrInsert(prefix, hash, nowMs: nowMs) else { return nil }
-            let refusal = state.sources[at].connect(kind, state.settings[kind], nowMs: nowMs)
+            let refusal = state.sources[at].connect(kind, state.settings, nowMs: nowMs)
             state.settle(at, nowMs: nowMs)
             if let refusal { return .refused(refusal) }
             return .admitted(
@@ -110,8 +115,8 @@ extension SourceTable {
         }
         if let known { return known }
         return overflow.withLock { shared in
-            if let refusal = shared.source.connect(kind, shared.settings[kind], nowMs: nowMs) {
-                return .refused(refusal)
+            if let refusal = shared.source.connect(kind, shared.settings, nowMs: nowMs) {
+                return .refused(.untracked(retryAfterMs: refusal.retryAfterMs))
             }
             return .admitted(Ticket(shard: Self.sharedShard, kind: kind, place: 0))
         }
@@ -127,6 +132,43 @@ extension SourceTable {
         shards[Int(ticket.shard)].state.withLock { state in
             let at = Int(ticket.place)
             state.sources[at].disconnect(ticket.kind)
+            if !state.sources[at].hasOpen { state.settle(at, nowMs: state.latestMs) }
+        }
+    }
+}
+
+// MARK: Refusals
+
+extension SourceTable {
+    /// Counts a refusal that is told in words and so takes a while: a ticket for `endRefusal`, or nil when the source has
+    /// `most` of them under way.
+    public func takeRefusal(_ address: IPAddress, atMost most: Int, nowMs: Int64) -> Ticket? {
+        let (prefix, hash, shard) = locate(address)
+        let known: Ticket?? = shards[shard].state.withLock { state in
+            if state.settings.isExempt(address) { return .some(Ticket.none) }
+            guard let at = state.findOrInsert(prefix, hash, nowMs: nowMs) else { return nil }
+            guard state.sources[at].takeRefusal(atMost: most) else { return .some(nil) }
+            state.settle(at, nowMs: nowMs)
+            return Ticket(
+                shard: UInt16(truncatingIfNeeded: shard), kind: .minecraft, place: Int32(truncatingIfNeeded: at))
+        }
+        if let known { return known }
+        return overflow.withLock { shared in
+            guard shared.source.takeRefusal(atMost: most) else { return nil }
+            return Ticket(shard: Self.sharedShard, kind: .minecraft, place: 0)
+        }
+    }
+
+    /// The refusal was told. Called once for every ticket of `takeRefusal`.
+    public func endRefusal(_ ticket: Ticket) {
+        if ticket.place < 0 { return }
+        if ticket.shard == Self.sharedShard {
+            overflow.withLock { $0.source.refusals -= 1 }
+            return
+        }
+        shards[Int(ticket.shard)].state.withLock { state in
+            let at = Int(ticket.place)
+            state.sources[at].refusals -= 1
             if !state.sources[at].hasOpen { state.settle(at, nowMs: state.latestMs) }
         }
     }

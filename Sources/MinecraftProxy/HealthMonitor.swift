@@ -4,11 +4,12 @@ import Routing
 import Synchronization
 import Wire
 
-/// Pings every backend of the snapshot by turns and decides which are in rotation. On the first loop alone.
+/// Checks every backend of the snapshot in its turn and decides which are in rotation. On the first loop alone.
 struct HealthMonitor {
     /// How often it looks which pings are due.
     static let tickMs: UInt64 = 200
-    /// Pings under way at once.
+    /// Checks under way at once of backends in rotation, and as many of others: however many are silent, those that
+    /// answer are looked at in time.
     private static let atOnce = 64
     /// A status of this protocol is asked for: servers of every age answer it.
     static let protocolVersion: Int32 = 47
@@ -17,37 +18,45 @@ struct HealthMonitor {
         var nextMs: UInt64 = 0
         var failures = 0
         var successes = 0
-        var isRunning = false
+        /// The check under way was begun while the backend was in rotation, or out of it; nil when there is none.
+        var runningUp: Bool?
     }
 
     private var states: [ObjectIdentifier: State] = [:]
-    private var running = 0
+    private var running = (up: 0, down: 0)
 
-    /// The pings that are due, which the caller starts.
+    /// The checks to begin now: those that have been due for longest. The caller begins them all.
     mutating func due(_ snapshot: MinecraftSnapshot, nowMs: UInt64) -> [(RouteState, Backend)] {
         var known: Set<ObjectIdentifier> = []
-        var due: [(RouteState, Backend)] = []
-        for route in snapshot.routes {
+        var due: [(sinceMs: UInt64, route: RouteState, backend: Backend)] = []
+        for route in snapshot.routes where route.route.health != .none {
             for backend in route.backends {
                 let id = ObjectIdentifier(backend)
                 known.insert(id)
                 let state = states[id, default: State()]
-                guard !state.isRunning, state.nextMs <= nowMs, running < Self.atOnce else { continue }
-                states[id, default: State()].isRunning = true
-                running += 1
-                due.append((route, backend))
+                guard state.runningUp == nil, state.nextMs <= nowMs else { continue }
+                due.append((state.nextMs, route, backend))
             }
         }
-        for id in Array(states.keys) where !known.contains(id) && states[id]?.isRunning == false { states[id] = nil }
-        return due
+        for id in Array(states.keys) where !known.contains(id) && states[id]?.runningUp == nil { states[id] = nil }
+        due.sort { $0.sinceMs < $1.sinceMs }
+        return due.compactMap { begin($0.backend) ? ($0.route, $0.backend) : nil }
+    }
+
+    private mutating func begin(_ backend: Backend) -> Bool {
+        let isUp = backend.isUp
+        guard (isUp ? running.up : running.down) < Self.atOnce else { return false }
+        if isUp { running.up += 1 } else { running.down += 1 }
+        states[ObjectIdentifier(backend), default: State()].runningUp = isUp
+        return true
     }
 
     /// A ping ended; says whether the backend comes back or goes, nil when nothing changes.
     mutating func ended(_ backend: Backend, isGood: Bool, _ health: HealthSettings, nowMs: UInt64) -> Bool? {
         let id = ObjectIdentifier(backend)
-        running -= 1
         var state = states[id, default: State()]
-        state.isRunning = false
+        if let wasUp = state.runningUp { if wasUp { running.up -= 1 } else { running.down -= 1 } }
+        state.runningUp = nil
         state.successes = isGood ? state.successes + 1 : 0
         state.failures = isGood ? 0 : state.failures + 1
         var verdict: Bool?
@@ -64,6 +73,10 @@ struct HealthMonitor {
 extension MinecraftWorker {
     /// Starts the health checks that are due.
     func checkHealth() {
+        // What is checked no more, by a reload, counts as there.
+        for route in inForce.routes where route.route.health == .none {
+            for backend in route.backends where !backend.isUp { backendChanged(backend, up: true) }
+        }
         // Taken out first: a connect may fail at once, and end its check.
         let due = health?.due(inForce, nowMs: nowMs) ?? []
         for (route, backend) in due {
@@ -74,10 +87,10 @@ extension MinecraftWorker {
     }
 
     /// A health check ended.
-    func healthChecked(_ backend: Backend, _ route: RouteState, json: [UInt8]?) {
+    func healthChecked(_ backend: Backend, _ route: RouteState, isGood: Bool, json: [UInt8]?) {
         if let json { route.status.withLock { $0.note(json, nowMs: nowMs) } }
-        let verdict = health?.ended(backend, isGood: json != nil, settings.health, nowMs: nowMs)
-        if let verdict, snapshot.has(backend) { backendChanged(backend, up: verdict) }
+        let verdict = health?.ended(backend, isGood: isGood, settings.health, nowMs: nowMs)
+        if let verdict, route.route.health != .none, snapshot.has(backend) { backendChanged(backend, up: verdict) }
     }
 
     func backendChanged(_ backend: Backend, up: Bool) {

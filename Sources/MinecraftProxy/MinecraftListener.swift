@@ -14,12 +14,19 @@ final class MinecraftListener: Acceptor {
     }
 
     override func room() -> Room {
-        guard let shortage = worker.shared.places.shortage else { return .free }
+        let places = worker.shared.places
+        guard places.shortage != nil else { return .free }
+        guard hasArrivals else { return .notNeeded }
+        places.want(loop: worker.index)
+        guard let shortage = places.shortage else { return .free }
         worker.metrics.refused(.minecraft, shortage == .memory ? .memory : .connections)
         return .none
     }
 
-    override func fellShort() { worker.metrics.refused(.minecraft, .connections) }
+    override func fellShort() {
+        worker.metrics.refused(.minecraft, .connections)
+        worker.shared.places.want(loop: worker.index)
+    }
 
     override func admit(_ accepted: consuming AcceptedSocket) {
         let peer = Endpoint(address: IPAddress(high: accepted.high, low: accepted.low), port: accepted.port)
@@ -43,12 +50,27 @@ final class MinecraftListener: Acceptor {
 enum PlayerAdmission {
     case admitted(SourceTable.Ticket)
     /// It is told to wait so many seconds; it holds one of the places for refusals.
-    case limited(RefusalReason, seconds: Int)
+    case limited(RefusalReason, seconds: Int, SourceTable.Ticket)
     /// It is closed without a word, and was counted.
     case shutOut
 }
 
 extension MinecraftWorker {
+    /// A place for a refusal in the game's own words; nil when there is none for this source.
+    func takeRefusal(_ source: IPAddress) -> SourceTable.Ticket? {
+        guard shared.takeRefusal() else { return nil }
+        let most = MinecraftShared.refusalsOfOneSource
+        if let ticket = shared.sources.takeRefusal(source, atMost: most, nowMs: Int64(nowMs)) { return ticket }
+        shared.giveBackRefusal()
+        return nil
+    }
+
+    /// The refusal was told.
+    func endRefusal(_ ticket: SourceTable.Ticket) {
+        shared.sources.endRefusal(ticket)
+        shared.giveBackRefusal()
+    }
+
     /// Decides about a new connection of a source.
     func admit(_ source: IPAddress) -> PlayerAdmission {
         switch shared.sources.connect(source, .minecraft, nowMs: Int64(nowMs)) {
@@ -58,6 +80,8 @@ extension MinecraftWorker {
             switch refusal {
             case .blocked: reason = .penalty
             case .tooManyConnections: reason = .minecraftConnections
+            case .tooManyPlaces: reason = .connections
+            case .untracked: reason = .sourceTracked
             case .connectRate: reason = .minecraftConnects
             }
             metrics.refused(.minecraft, reason)
@@ -65,11 +89,11 @@ extension MinecraftWorker {
                 metrics.minecraft(.none, .blocked)
                 return .shutOut
             }
-            guard shared.takeRefusal() else {
+            guard let place = takeRefusal(source) else {
                 metrics.minecraft(.none, .limited)
                 return .shutOut
             }
-            return .limited(reason, seconds: waitSeconds(refusal.retryAfterMs ?? 10_000))
+            return .limited(reason, seconds: waitSeconds(refusal.retryAfterMs ?? 10_000), place)
         }
     }
 }

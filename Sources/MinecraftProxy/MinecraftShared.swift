@@ -41,6 +41,8 @@ public final class MinecraftSnapshot: Sendable {
 public final class MinecraftShared: Sendable {
     /// Refusals in the game's own words that may be under way at once.
     static let refusalsAtOnce = 1024
+    /// Of which one source may have so many.
+    static let refusalsOfOneSource = 16
 
     let sources: SourceTable
     let metrics: Metrics
@@ -124,6 +126,8 @@ public final class MinecraftShared: Sendable {
         for mailbox in mailboxes.withLock({ Array($0.values) }) { mailbox.post(message) }
     }
 
+    var loopCount: Int { mailboxes.withLock { $0.count } }
+
     func add(_ mailbox: Mailbox<MinecraftMessage>, loop: Int) { mailboxes.withLock { $0[loop] = mailbox } }
 
     func post(_ message: MinecraftMessage, to loop: Int) { mailboxes.withLock { $0[loop] }?.post(message) }
@@ -143,6 +147,8 @@ public final class MinecraftShared: Sendable {
 public enum MinecraftMessage: Sendable {
     /// Serve by this version from now on; tunnels stay.
     case adopt(MinecraftSnapshot)
+    /// Memory is short: close what has to go.
+    case memoryShort(MemoryShed)
     /// A status fetch for a route ended.
     case statusReady(route: String, ok: Bool)
     /// Accept no more, and close what is open spread over so many milliseconds.

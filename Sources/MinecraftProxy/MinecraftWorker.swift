@@ -74,13 +74,11 @@ public final class MinecraftWorker: LoopGuest {
 
     func add(_ player: PlayerConnection) {
         players.add(player)
-        shared.places.take()
         metrics.connectionOpened(.minecraft)
     }
 
     func remove(_ player: PlayerConnection) {
         guard players.remove(player) else { return }
-        shared.places.giveBack()
         metrics.connectionClosed(.minecraft)
         if isFinished { finished() }
     }
@@ -110,7 +108,9 @@ public final class MinecraftWorker: LoopGuest {
         // The address of a backend that left its route may be another's, and so is the answer.
         let json = inForce.has(probe.backend) ? json : nil
         switch probe.purpose {
-        case .health(let route): healthChecked(probe.backend, route, json: json)
+        case .health(let route):
+            let isGood = route.route.health == .connect ? probe.isConnected : json != nil
+            healthChecked(probe.backend, route, isGood: isGood, json: json)
         case .fetch(let route, let version, let host, let attempt):
             if json == nil, attempt + 1 < min(route.backends.count, 3) {
                 return fetchStatus(route, version, host: host, attempt: attempt + 1)
@@ -137,6 +137,7 @@ public final class MinecraftWorker: LoopGuest {
     private func receive(_ message: MinecraftMessage) {
         switch message {
         case .adopt(let next): snapshot = next
+        case .memoryShort(let shed): relieve(shed)
         case .statusReady(let route, let ok): statusReady(route, ok: ok)
         case .drain(let overMs): drain(overMs)
         }
@@ -161,6 +162,42 @@ public final class MinecraftWorker: LoopGuest {
         for player in players.all { player.close() }
         finished()
     }
+
+    // MARK: Room for others
+
+    /// One round of memory relief.
+    private func relieve(_ shed: MemoryShed) {
+        blocks.trim()
+        let all = players.all
+        var candidates: [MemoryShed.Candidate] = []
+        var bySource: [IPAddress: Int] = [:]
+        for player in all {
+            let held = player.heldBytes
+            let isStalled = player.stallSample.look(moved: player.bytesTaken, held: held, nowMs: nowMs)
+            candidates.append(.init(held: held, isStalled: isStalled))
+            bySource[player.peer.address, default: 0] += held + MemoryShed.connectionBytes
+        }
+        for index in candidates.indices { candidates[index].heldBySource = bySource[all[index].peer.address] ?? 0 }
+        shared.places.noteStalled(candidates.reduce(0) { $1.isStalled ? max($0, $1.held) : $0 })
+        for index in shed.victims(among: candidates, loops: shared.loopCount) { all[index].shed(.memory) }
+    }
+
+    /// When players may go for a newcomer who have not said yet what they want.
+    public func idleConnections() -> [UInt64] { players.all.compactMap(\.idleOrder) }
+
+    /// Closes such players.
+    public func closeIdle(notAfter: UInt64, atMost: Int) -> Int {
+        let victims = players.all
+            .compactMap { player in player.idleOrder.map { (order: $0, player: player) } }
+            .filter { $0.order <= notAfter }
+            .sorted { $0.order < $1.order }
+            .prefix(atMost)
+        for victim in victims { victim.player.shed(.connections) }
+        return victims.count
+    }
+
+    /// There is a place again.
+    public func roomFreed() { for listener in listeners { listener.roomFreed() } }
 
     private func closeListeners() {
         for listener in listeners { listener.close() }

@@ -92,11 +92,6 @@ extension PlayerConnection {
             refuseLogin(messages.draining, .draining, .drain)
             return false
         }
-        if found.absence == .offline {
-            leaveRoute()
-            refuseOffline()
-            return false
-        }
         guard tunnel.holdsPlace || found.shared.enter(atMost: found.route.maximumPlayers) else {
             refuseLogin(messages.full, .full, .limited)
             return false
@@ -117,12 +112,7 @@ extension PlayerConnection {
     private func dial() {
         // A reload while another backend was tried may have changed the route.
         if tunnel.snapshot !== worker.inForce, !enterRoute() { return }
-        let slowStartMs = worker.settings.health.slowStartMs
-        while let route {
-            guard
-                let (index, backend) = route.choose(
-                    for: peer.address, tried: tunnel.tried, slowStartMs: slowStartMs, nowMs: worker.nowMs)
-            else { break }
+        while let route, let (index, backend) = choose(in: route) {
             tunnel.tried.insert(index)
             let endpoint = backend.endpoint
             do {
@@ -140,6 +130,16 @@ extension PlayerConnection {
         }
         leaveRoute()
         refuseOffline()
+    }
+
+    /// The next backend to try. None of those that are out, unless all are.
+    private func choose(in route: RouteState) -> (Int, Backend)? {
+        if route.absence == .offline {
+            return tunnel.tried.isEmpty ? route.chooseLastResort(nowMs: worker.nowMs) : nil
+        }
+        return route.choose(
+            for: peer.address, tried: tunnel.tried, slowStartMs: worker.settings.health.slowStartMs,
+            nowMs: worker.nowMs)
     }
 
     /// A backend did not answer the connect: the next one.
@@ -225,7 +225,7 @@ extension PlayerConnection {
         while !tunnel.clientEnded {
             if link.stream.isBlocked { return stream.readLess() }
             if let pipe = tunnel.pipeToBackend {
-                switch Self.splice(&stream, pipe, &link.stream, &budget) {
+                switch splice(&stream, pipe, &link.stream, &budget) {
                 case .waiting: return noteActivity()
                 case .turnOver:
                     noteActivity()
@@ -259,7 +259,7 @@ extension PlayerConnection {
         while !tunnel.backendEnded {
             if stream.isBlocked { return link.stream.readLess() }
             if let pipe = tunnel.pipeToClient {
-                switch Self.splice(&link.stream, pipe, &stream, &budget) {
+                switch splice(&link.stream, pipe, &stream, &budget) {
                 case .waiting: return noteActivity()
                 case .turnOver:
                     noteActivity()
@@ -292,7 +292,7 @@ extension PlayerConnection {
 
     /// Moves bytes through a pipe until one side has no more or takes no more. At `.idle` the pipe is empty, and a read
     /// tells whether the source has ended.
-    private static func splice(
+    private func splice(
         _ source: inout Stream, _ pipe: Pipe, _ target: inout Stream, _ budget: inout Int
     ) -> SpliceResult {
         while true {
@@ -302,7 +302,8 @@ extension PlayerConnection {
             case .failed: return .targetBroke
             }
             if budget <= 0 { return .turnOver }
-            switch source.fill(pipe) {
+            // What the target's kernel does not take waits in the pipe.
+            switch source.fill(pipe, atMost: max(worker.settings.limits.buffer, target.sendRoom)) {
             case .bytes(let count): budget -= count
             case .blocked, .ended: return .idle
             case .failed: return .sourceBroke

@@ -47,7 +47,12 @@ final class PlayerConnection: EventSource {
     var peer: Endpoint
     var record: PlayerRecord
     private var ticket = SourceTable.Ticket.none
-    private var holdsRefusal = false
+    /// One of the places for refusals, which counts no more against `limits.connections`.
+    private var refusal: SourceTable.Ticket?
+    /// Whether it counts against `limits.connections`.
+    private var holdsPlace = false
+    /// Whether it stalls, looked at while memory is short.
+    var stallSample = StallSample()
     /// Seconds that a client over its limits is told to wait.
     private var limitedSeconds: Int?
     /// A trusted proxy speaks for itself: what it says of identities is its own business.
@@ -75,6 +80,10 @@ final class PlayerConnection: EventSource {
 
     func start() {
         worker.add(self)
+        if refusal == nil {
+            worker.shared.places.take()
+            holdsPlace = true
+        }
         do {
             try worker.loop.register(self, stream.descriptor)
             watch(handshakeEndMs)
@@ -86,8 +95,9 @@ final class PlayerConnection: EventSource {
     private func take(_ admission: PlayerAdmission) {
         switch admission {
         case .admitted(let ticket): self.ticket = ticket
-        case .limited(let reason, let seconds):
-            holdsRefusal = true
+        case .limited(let reason, let seconds, let place):
+            refusal = place
+            givePlaceBack()
             limitedSeconds = seconds
             record.reason = reason.label
             // It has been told the time already; it does not get all of it.
@@ -147,7 +157,7 @@ final class PlayerConnection: EventSource {
             case .bytes: continue
             case .blocked: return
             case .ended: return clientLeft()
-            case .failed: return close()
+            case .failed: return clientLeft()
             }
         }
     }
@@ -164,7 +174,7 @@ final class PlayerConnection: EventSource {
 
     private func clientLeft() {
         if phase == .opening, let legacy { return serveLegacy(legacy) }
-        if phase != .pong { record.finish(.timeout, nil) }
+        if phase != .pong { record.finish(.closed, nil) }
         close()
     }
 
@@ -296,9 +306,10 @@ final class PlayerConnection: EventSource {
 
     /// Whether one more refusal may be spoken.
     func mayRefuse() -> Bool {
-        if holdsRefusal { return true }
-        holdsRefusal = worker.shared.takeRefusal()
-        return holdsRefusal
+        if refusal != nil { return true }
+        refusal = worker.takeRefusal(peer.address)
+        if refusal != nil { givePlaceBack() }
+        return refusal != nil
     }
 
     /// A Login Disconnect with a text, and a clean close.
@@ -371,6 +382,37 @@ final class PlayerConnection: EventSource {
         close()
     }
 
+    private func givePlaceBack() {
+        if holdsPlace { worker.shared.places.giveBack() }
+        holdsPlace = false
+    }
+
+    /// Bytes that wait for somebody slow.
+    var heldBytes: Int { stream.pendingBytes + inbound.count + (tunnel.link?.stream.pendingBytes ?? 0) }
+
+    /// Bytes that those at both ends have taken.
+    var bytesTaken: UInt64 {
+        let taken = stream.bytesWritten &- UInt64(stream.pendingBytes)
+        guard let link = tunnel.link else { return taken }
+        return taken &+ link.stream.bytesWritten &- UInt64(link.stream.pendingBytes)
+    }
+
+    /// When it goes to make room for others, `nil` while it is of use.
+    var idleOrder: UInt64? {
+        guard phase.isReading, holdsPlace else { return nil }
+        return IdleOrder.unfinished(sinceMs: record.startUs / 1000, nowMs: worker.nowMs)
+    }
+
+    /// Ends it for the sake of others.
+    func shed(_ reason: RefusalReason) {
+        record.finish(.limited, reason)
+        worker.metrics.refused(.minecraft, reason)
+        tunnel.endReason = reason.label
+        stream.abort(worker.blocks)
+        tunnel.link?.stream.abort(worker.blocks)
+        close()
+    }
+
     /// Ends everything now.
     func close() {
         guard phase != .closed else { return }
@@ -380,8 +422,9 @@ final class PlayerConnection: EventSource {
         finishRecord()
         worker.shared.sources.disconnect(ticket)
         ticket = .none
-        if holdsRefusal { worker.shared.giveBackRefusal() }
-        holdsRefusal = false
+        if let refusal { worker.endRefusal(refusal) }
+        refusal = nil
+        givePlaceBack()
         Socket.shutdownWriting(stream.descriptor)
         worker.retire(self)
         worker.remove(self)

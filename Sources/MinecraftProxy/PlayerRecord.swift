@@ -33,9 +33,11 @@ extension PlayerConnection {
         countBytes()
         guard !record.isCounted else { return }
         record.isCounted = true
-        let result = record.result ?? .timeout
+        let result = record.result ?? .closed
         worker.metrics.minecraft(record.intent, result)
         guard worker.settings.logsAccess, worker.shared.log.allows(.info) else { return }
+        // A probe that connects and leaves without a word is no news.
+        if result == .closed, stream.bytesRead == 0 { return }
         // Junk and floods are counted, not written down one by one.
         let kind = Int(record.intent.rawValue) * MinecraftResult.allCases.count + Int(result.rawValue)
         guard worker.repeats.allow(kind, nowMs: Int64(worker.nowMs)) else { return }

@@ -58,6 +58,17 @@ final class RouteState: Sendable {
         }
     }
 
+    /// When every backend is out of rotation: one of them all the same, each in turn, and once a second at most. Checks can
+    /// be wrong of a server that answers no ping.
+    func chooseLastResort(nowMs: UInt64) -> (Int, Backend)? {
+        let places = backends.indices.filter { !backends[$0].isDraining && route.backends[$0].weight > 0 }
+        guard !places.isEmpty, shared.mayTryLastResort(nowMs: nowMs) else { return nil }
+        let turn = shared.lastResortTurn.add(1, ordering: .relaxed).newValue
+        let index = places[Int(truncatingIfNeeded: turn & 0xffff) % places.count]
+        backends[index].enter()
+        return (index, backends[index])
+    }
+
     /// A backend to ask for a status: each in turn, players do not matter.
     func chooseForStatus() -> Backend? {
         let up = backends.filter(\.isUp)
@@ -81,6 +92,15 @@ final class RouteShared: Sendable {
     let selection = Mutex(ServerSelection())
     let players = Atomic<Int>(0)
     let statusTurn = Atomic<UInt64>(0)
+    let lastResortTurn = Atomic<UInt64>(0)
+    private let nextLastResortMs = Atomic<UInt64>(0)
+
+    /// Whether a second has passed since the last one; true for one caller only.
+    func mayTryLastResort(nowMs: UInt64) -> Bool {
+        let next = nextLastResortMs.load(ordering: .relaxed)
+        guard nowMs >= next else { return false }
+        return nextLastResortMs.compareExchange(expected: next, desired: nowMs + 1000, ordering: .relaxed).exchanged
+    }
 
     /// Counts a player in unless the route is full; 0 is no cap.
     func enter(atMost maximum: Int) -> Bool {

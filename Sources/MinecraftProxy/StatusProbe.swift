@@ -3,7 +3,8 @@ import Routing
 import Transport
 import Wire
 
-/// One status ping of a backend: connect, ask, read the answer, close. For health checks and for the status cache.
+/// One status ping of a backend: connect, ask, read the answer, close. For health checks, which may be content with the
+/// connect, and for the status cache.
 final class StatusProbe: EventSource {
     /// Who wants to know.
     enum Purpose {
@@ -18,7 +19,7 @@ final class StatusProbe: EventSource {
     private var stream: Stream?
     private var inbound = ByteBuffer()
     private var request = ByteBuffer()
-    private var isConnected = false
+    private(set) var isConnected = false
     private var isOver = false
 
     init(
@@ -53,6 +54,7 @@ final class StatusProbe: EventSource {
         if !isConnected {
             guard events.contains(.writable) || events.contains(.error) || events.contains(.hangup) else { return }
             guard connected() else { return finish(nil) }
+            if isOver { return }
         }
         if stream?.flush(worker.blocks) == .failed { return finish(nil) }
         read()
@@ -63,6 +65,10 @@ final class StatusProbe: EventSource {
     private func connected() -> Bool {
         guard let made = stream?.isConnected, made, worker.inForce.has(backend) else { return false }
         isConnected = true
+        if case .health(let route) = purpose, route.route.health == .connect {
+            finish(nil)
+            return true
+        }
         var preface = ByteBuffer(capacity: 512)
         if let local = stream?.localEndpoint {
             // With our own addresses: some proxies cannot read a header that names none.

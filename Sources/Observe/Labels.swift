@@ -11,7 +11,12 @@ extension MetricLabel {
 
 /// Where a connection came in (`listener`).
 public enum ListenerLabel: UInt8, CaseIterable, Sendable, MetricLabel {
-    case https, http, minecraft, metrics, admin
+    case https, http, minecraft
+    /// What is refused to the operator.
+    case admin
+
+    /// Those that carry clients' traffic.
+    static let fronts: [ListenerLabel] = [.https, .http, .minecraft]
 
     /// The label's value.
     public var label: StaticString {
@@ -19,7 +24,6 @@ public enum ListenerLabel: UInt8, CaseIterable, Sendable, MetricLabel {
         case .https: "https"
         case .http: "http"
         case .minecraft: "minecraft"
-        case .metrics: "metrics"
         case .admin: "admin"
         }
     }
@@ -86,6 +90,8 @@ public enum TLSVersionLabel: UInt8, CaseIterable, Sendable, MetricLabel {
 /// How a TLS handshake ended (`result`).
 public enum HandshakeResult: UInt8, CaseIterable, Sendable, MetricLabel {
     case ok, failed, timeout
+    /// The client left without a byte: a probe.
+    case closed
 
     /// The label's value.
     public var label: StaticString {
@@ -93,6 +99,7 @@ public enum HandshakeResult: UInt8, CaseIterable, Sendable, MetricLabel {
         case .ok: "ok"
         case .failed: "failed"
         case .timeout: "timeout"
+        case .closed: "closed"
         }
     }
 }
@@ -154,6 +161,8 @@ public enum MinecraftResult: UInt8, CaseIterable, Sendable, MetricLabel {
     /// Served: a tunnel, or a status answer of a backend.
     case ok
     case unknownHost, offline, full, draining, limited, malformed, forged, timeout, blocked
+    /// The client left before it was served.
+    case closed
 
     /// The label's value.
     public var label: StaticString {
@@ -168,6 +177,7 @@ public enum MinecraftResult: UInt8, CaseIterable, Sendable, MetricLabel {
         case .forged: "forged"
         case .timeout: "timeout"
         case .blocked: "blocked"
+        case .closed: "closed"
         }
     }
 }

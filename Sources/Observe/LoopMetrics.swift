@@ -103,10 +103,10 @@ enum Layout {
     static let tunnels = connections + 5
     static let byteCounts = tunnels + 2
     static let handshakes = byteCounts + 5 * 2
-    static let launches = handshakes + 3 * 2 * 3
+    static let launches = handshakes + 3 * 2 * HandshakeResult.count
     static let refusals = launches + 10
     static let minecraftResults = refusals + 5 * 64
-    static let lastTurn = minecraftResults + 5 * 10
+    static let lastTurn = minecraftResults + 5 * MinecraftResult.count
     static let lag = lastTurn + 1
     static let lagBefore = lastTurn + 2
     static let lagWindow = lastTurn + 3
@@ -121,7 +121,7 @@ enum Layout {
     }
 
     static func handshake(_ version: TLSVersionLabel, _ resumed: Bool, _ result: HandshakeResult) -> Int {
-        handshakes + (Int(version.rawValue) * 2 + (resumed ? 1 : 0)) * 3 + Int(result.rawValue)
+        handshakes + (Int(version.rawValue) * 2 + (resumed ? 1 : 0)) * HandshakeResult.count + Int(result.rawValue)
     }
 
     static func refused(_ listener: ListenerLabel, _ reason: RefusalReason) -> Int {
@@ -129,6 +129,6 @@ enum Layout {
     }
 
     static func minecraft(_ intent: MinecraftIntent, _ result: MinecraftResult) -> Int {
-        minecraftResults + Int(intent.rawValue) * 10 + Int(result.rawValue)
+        minecraftResults + Int(intent.rawValue) * MinecraftResult.count + Int(result.rawValue)
     }
 }

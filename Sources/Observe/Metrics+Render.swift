@@ -60,7 +60,7 @@ extension Metrics {
 
     private func renderConnections(_ text: inout MetricsText) {
         text.metric("zlh_edge_connections", "gauge", "Client connections open now.")
-        for listener in ListenerLabel.allCases {
+        for listener in ListenerLabel.fronts {
             text.sample()
             text.label("listener", listener.label)
             text.value(UInt64(clamping: connections(listener)))
@@ -72,7 +72,7 @@ extension Metrics {
             text.value(UInt64(clamping: tunnels(kind)))
         }
         text.metric("zlh_edge_bytes_total", "counter", "Bytes received from and sent to clients.")
-        for listener in ListenerLabel.allCases {
+        for listener in ListenerLabel.fronts {
             for direction in Direction.allCases {
                 text.sample()
                 text.label("listener", listener.label)

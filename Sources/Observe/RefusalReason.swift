@@ -6,14 +6,14 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case framingChunkExtension, framingExtensions, framingTrailers, framingEmptyLines
     case bodyMinimumRate, responseStall, keepAlive
     case tlsHandshake, tlsKeyUpdates
-    case http2Streams, http2Abuse, http2Window, http2Queued, http2PerTurn
-    case upstreamConnect, upstreamResponse, upstreamHead, upstreamFields, upstreamInterim, upstreamIdle
+    case http2Streams, http2Abuse
+    case upstreamConnect, upstreamResponse, upstreamHead, upstreamFields, upstreamInterim
     case upstreamPerVmid, upstreamQueue, upstreamStreamsPerVmid
     case tunnelIdleWebsocket, tunnelIdleMinecraft
     case buffer, memory, connections, sourceTracked
     case httpsConnections, httpsConnects, httpsUnauthenticated
     case minecraftConnections, minecraftConnects, minecraftStatus, minecraftLogin, minecraftHandshake
-    case penalty, reloadRemoves, drain, upgradeLinger
+    case penalty, reloadRemoves, drain
     // Errors.
     case badRequest, misdirected, limited, tooLarge, timeout, unauthorized, forbidden, noSuchIde, routeConflict
     case unreachable, badGateway, upstreamTimeout, notFound, methodNotAllowed
@@ -35,15 +35,11 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
         case .tlsKeyUpdates: "tls.key_updates"
         case .http2Streams: "http2.streams"
         case .http2Abuse: "http2.abuse"
-        case .http2Window: "http2.window"
-        case .http2Queued: "http2.queued"
-        case .http2PerTurn: "http2.per_turn"
         case .upstreamConnect: "upstream.connect"
         case .upstreamResponse: "upstream.response"
         case .upstreamHead: "upstream.head"
         case .upstreamFields: "upstream.fields"
         case .upstreamInterim: "upstream.interim"
-        case .upstreamIdle: "upstream.idle"
         case .upstreamPerVmid: "upstream.per_vmid"
         case .upstreamQueue: "upstream.queue"
         case .upstreamStreamsPerVmid: "upstream.streams_per_vmid"
@@ -64,7 +60,6 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
         case .penalty: "penalty"
         case .reloadRemoves: "reload_removes"
         case .drain: "drain"
-        case .upgradeLinger: "upgrade_linger"
         case .badRequest: "bad_request"
         case .misdirected: "misdirected"
         case .limited: "limited"
@@ -88,7 +83,7 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
         case .minecraftConnections, .minecraftConnects, .minecraftStatus, .minecraftLogin, .minecraftHandshake,
             .tunnelIdleMinecraft:
             listener == .minecraft
-        case .memory, .connections, .sourceTracked, .penalty, .buffer, .drain, .upgradeLinger, .upstreamConnect,
+        case .memory, .connections, .sourceTracked, .penalty, .buffer, .drain, .upstreamConnect,
             .badRequest, .limited, .timeout, .forbidden, .unreachable, .notFound:
             listener == .https || listener == .minecraft
         case .reloadRemoves: listener == .admin

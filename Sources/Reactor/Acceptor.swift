@@ -49,6 +49,9 @@ open class Acceptor: EventSource {
     /// Descriptors or memory ran out: what waits in the backlog keeps waiting.
     open func fellShort() {}
 
+    /// There may be a place again: looks at once instead of after the pause.
+    public final func roomFreed() { loop.runAgain(self) }
+
     public final override func ready(_ events: Readiness) { accept() }
     public final override func resumed() { accept() }
     public final override func expired() { accept() }

@@ -22,10 +22,11 @@ public final class Pipe {
         writeEnd = FileDescriptor(ends.1)
     }
 
-    /// Fills an empty pipe from a socket. 0 is the end; *would block* means that nothing has arrived.
-    public func fill(from socket: borrowing FileDescriptor) -> IOResult {
+    /// Fills an empty pipe from a socket with at most `limit` bytes. 0 is the end; *would block* means that nothing has
+    /// arrived.
+    public func fill(from socket: borrowing FileDescriptor, atMost limit: Int = .max) -> IOResult {
         precondition(count == 0)
-        let result = Self.move(socket.raw, writeEnd.raw, Self.size)
+        let result = Self.move(socket.raw, writeEnd.raw, min(limit, Self.size))
         if case .moved(let moved) = result { count += moved }
         return result
     }

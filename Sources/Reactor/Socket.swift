@@ -112,6 +112,11 @@ public enum Socket {
         Int(max(0, zlh_unacknowledged(socket.raw)))
     }
 
+    /// About how many bytes the kernel would take now; `unsentLimit` is what `limitUnsent` was told, 0 for none.
+    public static func sendRoom(of socket: borrowing FileDescriptor, unsentLimit: Int) -> Int {
+        zlh_send_room(socket.raw, Int32(clamping: unsentLimit))
+    }
+
     /// The error of a connect that has ended, `nil` when it succeeded.
     public static func pendingError(of socket: borrowing FileDescriptor) -> SystemError? {
         var code: Int32 = 0
@@ -122,23 +127,24 @@ public enum Socket {
         return code == 0 ? nil : SystemError(code)
     }
 
-    /// Receives into `output`, at most its free capacity.
-    public static func receive(from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult
-    {
-        receive(from: socket, into: &output, flags: 0)
+    /// Receives into `output`, at most its free capacity and `limit`.
+    public static func receive(
+        from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>, atMost limit: Int = .max
+    ) -> IOResult {
+        receive(from: socket, into: &output, atMost: limit, flags: 0)
     }
 
     /// Looks at what waits to be received and leaves it there.
     public static func peek(at socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>) -> IOResult {
-        receive(from: socket, into: &output, flags: Int32(MSG_PEEK))
+        receive(from: socket, into: &output, atMost: .max, flags: Int32(MSG_PEEK))
     }
 
     private static func receive(
-        from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>, flags: Int32
+        from socket: borrowing FileDescriptor, into output: inout OutputSpan<UInt8>, atMost limit: Int, flags: Int32
     ) -> IOResult {
         unsafe output.withUnsafeMutableBufferPointer { buffer, initialized in
             while true {
-                let room = buffer.count - initialized
+                let room = min(buffer.count - initialized, limit)
                 let moved = unsafe recv(socket.raw, buffer.baseAddress.map { unsafe $0 + initialized }, room, flags)
                 if moved >= 0 {
                     initialized += moved

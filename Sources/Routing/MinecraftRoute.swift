@@ -44,6 +44,16 @@ public struct MinecraftRoute: Sendable, Equatable {
         case v2
     }
 
+    /// How it is told whether a backend may get players.
+    public enum Health: String, Sendable, CaseIterable {
+        /// By a status ping.
+        case status
+        /// By a connect alone, for servers that answer no ping.
+        case connect
+        /// Not at all: every backend counts as there.
+        case none
+    }
+
     /// Lower-case: an exact host, `*.suffix`, or `*` for all that has no better route.
     public var host: String
     /// What stands behind it.
@@ -54,6 +64,8 @@ public struct MinecraftRoute: Sendable, Equatable {
     public var balance: Balance
     /// What the backend is told about the client.
     public var proxyProtocol: ProxyProtocol
+    /// How backends are checked.
+    public var health: Health
     /// Players at once; 0 is no cap.
     public var maximumPlayers: Int
     /// What the server list shows while no backend answers, if the route has a text of its own.
@@ -64,14 +76,15 @@ public struct MinecraftRoute: Sendable, Equatable {
     /// A route with the defaults of the routes file.
     public init(
         host: String, kind: Kind = .velocity, backends: [Backend], balance: Balance = .leastConnections,
-        proxyProtocol: ProxyProtocol = .none, maximumPlayers: Int = 0, offlineMotd: ChatText? = nil,
-        offlineKick: ChatText? = nil
+        proxyProtocol: ProxyProtocol = .none, health: Health = .status, maximumPlayers: Int = 0,
+        offlineMotd: ChatText? = nil, offlineKick: ChatText? = nil
     ) {
         self.host = host
         self.kind = kind
         self.backends = backends
         self.balance = balance
         self.proxyProtocol = proxyProtocol
+        self.health = health
         self.maximumPlayers = maximumPlayers
         self.offlineMotd = offlineMotd
         self.offlineKick = offlineKick

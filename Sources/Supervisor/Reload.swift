@@ -206,6 +206,7 @@ extension Supervisor {
             stateHealth.note(.lastGood, result.lastGoodFailure)
         case .failure(let problems):
             metrics.reload(.refused)
+            if problems.removesTooMuch { metrics.refused(.admin, .reloadRemoves) }
             refused("routes", problems.problems.map { ($0.file, $0.line, $0.message) })
         case nil: break
         }

@@ -48,7 +48,7 @@ extension EdgeConfig {
         let minecraft = limits.minecraft
         return SourceSettings(
             ipv4Bits: limits.source.ipv4, ipv6Bits: limits.source.ipv6, tracked: limits.source.tracked,
-            exempt: limits.exempt,
+            places: max(1, connectionLimit / 2), exempt: limits.exempt,
             https: KindLimits(
                 connections: https.connections, connectsPerSecond: https.connects.each,
                 connectBurst: Double(https.burst),

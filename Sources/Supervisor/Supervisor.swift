@@ -362,6 +362,8 @@ public final class Supervisor {
     /// Worked out once a configuration: `auto` reads the machine's and the cgroup's figures.
     lazy var memoryBudget = config.memoryBudget
 
+    private var memoryRelief = MemoryRelief()
+
     private func tick() {
         let used = SystemMemory.residentBytes() ?? 0
         let pressure = memoryBudget.pressure(used: used)
@@ -387,17 +389,26 @@ public final class Supervisor {
         readState(now)
         ticks += 1
         if ticks % 4 == 0 { everySecond(now) }
-        // What was freed still counts as ours until loops and allocator give it back.
-        if pressure >= .noBodies && ticks % 4 == 0 {
-            shared.broadcast(.memoryShort)
-            malloc_trim(0)
-        }
+        if pressure >= .noBodies { relieveMemory(used) } else { memoryRelief = MemoryRelief() }
         ticksUntilRotation -= 1
         if ticksUntilRotation == 0 {
             ticksUntilRotation = Self.ticketRotationTicks
             ticketKeys = ticketKeys.rotated()
             shared.broadcast(.tickets(ticketKeys))
         }
+    }
+
+    /// Memory is short: in turn the loops give up what they must, and what they freed goes back to the system, as it
+    /// still counts as ours until then.
+    private func relieveMemory(_ used: Int) {
+        guard ticks % 2 == 0 else {
+            malloc_trim(0)
+            return
+        }
+        guard var shed = memoryRelief.next(used: used, budget: memoryBudget, nowMs: loop.nowMs) else { return }
+        shed.largest = shared.takeLargestStalled()
+        shared.broadcast(.memoryShort(shed))
+        minecraft.broadcast(.memoryShort(shed))
     }
 
     private func everySecond(_ now: Moment) {

@@ -62,6 +62,9 @@ public final class TLSSession {
         unsafe wire.pointee.drained != 0 && !isOver && SSL_has_pending(ssl) == 0
     }
 
+    /// Whether the peer has sent anything.
+    public var hasReceived: Bool { unsafe BIO_number_read(SSL_get_rbio(ssl)) > 0 }
+
     /// KeyUpdate messages received so far (RFC 8446 section 4.6.3).
     public var keyUpdates: UInt32 { unsafe wire.pointee.key_updates }
 
@@ -88,11 +91,12 @@ public final class TLSSession {
         return outcome
     }
 
-    /// Decrypts into `output`, at most its free capacity.
-    public func read(into output: inout OutputSpan<UInt8>, outbound: inout ByteBuffer, _ pool: BlockPool) -> TLSOutcome
-    {
+    /// Decrypts into `output`, at most its free capacity and `limit`.
+    public func read(
+        into output: inout OutputSpan<UInt8>, atMost limit: Int = .max, outbound: inout ByteBuffer, _ pool: BlockPool
+    ) -> TLSOutcome {
         let outcome = unsafe output.withUnsafeMutableBufferPointer { buffer, initialized -> TLSOutcome in
-            let room = Int32(truncatingIfNeeded: buffer.count - initialized)
+            let room = Int32(truncatingIfNeeded: min(buffer.count - initialized, limit))
             let got = unsafe SSL_read(ssl, buffer.baseAddress.map { unsafe $0 + initialized }, room)
             guard got > 0 else { return classify() }
             initialized += Int(got)

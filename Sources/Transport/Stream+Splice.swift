@@ -2,11 +2,11 @@ public import Reactor
 
 /// Bulk between two plain streams without copying it through the process (splice(2)).
 extension Stream {
-    /// Fills an empty pipe with what has arrived. Only on a plain stream.
-    public mutating func fill(_ pipe: Pipe) -> ReadOutcome {
+    /// Fills an empty pipe with what has arrived, at most `limit` bytes. Only on a plain stream.
+    public mutating func fill(_ pipe: Pipe, atMost limit: Int = .max) -> ReadOutcome {
         precondition(tls == nil)
         if isDrained && !peerClosed { return .blocked }
-        switch pipe.fill(from: descriptor) {
+        switch pipe.fill(from: descriptor, atMost: limit) {
         case .moved(0): return .ended
         case .moved(let count):
             bytesRead &+= UInt64(count)

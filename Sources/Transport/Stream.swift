@@ -34,6 +34,7 @@ public struct Stream: ~Copyable {
     private var outbound = ByteBuffer()
     var isDrained = false
     var peerClosed = false
+    private var unsentLimit = 0
     private var wantsShutdown = false
     private var didShutdown = false
     /// How much the next read asks for: it grows while reads come back full, so that a bulk transfer takes few calls.
@@ -56,6 +57,15 @@ public struct Stream: ~Copyable {
 
     /// Bytes accepted that the kernel has not taken.
     public var pendingBytes: Int { outbound.count }
+
+    /// About how many bytes the kernel would take now: a writer of no more leaves nothing waiting here. Asks the kernel.
+    public var sendRoom: Int { isBlocked ? 0 : Socket.sendRoom(of: descriptor, unsentLimit: unsentLimit) }
+
+    /// Lets the kernel hold about `bytes` that it has not sent yet.
+    public mutating func limitUnsent(_ bytes: Int) {
+        unsentLimit = bytes
+        Socket.limitUnsent(descriptor, bytes: bytes)
+    }
 
     /// Whether a writer must wait.
     public var isBlocked: Bool { !outbound.isEmpty }
@@ -165,19 +175,21 @@ public struct Stream: ~Copyable {
         return outcome
     }
 
+    /// How much the next read asks for unless it is limited to less.
+    public var nextRead: Int { appetite }
+
     /// Asks for little again: the one who gets the bytes does not keep up.
     public mutating func readLess() { appetite = Self.smallRead }
 
     private mutating func readPlain(into buffer: inout ByteBuffer, _ wanted: Int, _ pool: BlockPool) -> ReadOutcome {
         if isDrained && !peerClosed { return .blocked }
         buffer.reserve(wanted, from: pool)
-        let room = buffer.room
-        let result = buffer.withWritable { output in Socket.receive(from: descriptor, into: &output) }
+        let result = buffer.withWritable { output in Socket.receive(from: descriptor, into: &output, atMost: wanted) }
         switch result {
         case .moved(0): return .ended
         case .moved(let count):
             // Edge-triggered: after a short read the kernel will report anew, except an end it reported already.
-            if count < room { isDrained = true }
+            if count < wanted { isDrained = true }
             return .bytes(count)
         case .wouldBlock:
             isDrained = true
@@ -195,7 +207,9 @@ public struct Stream: ~Copyable {
         buffer.reserve(wanted, from: pool)
         var total = 0
         while total < wanted {
-            let outcome = buffer.withWritable { output in tls.read(into: &output, outbound: &outbound, pool) }
+            let outcome = buffer.withWritable { output in
+                tls.read(into: &output, atMost: wanted - total, outbound: &outbound, pool)
+            }
             switch outcome {
             case .done(let count):
                 total += count

@@ -247,8 +247,8 @@ public struct ByteBuffer: ~Copyable {
         return (nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 0x27).bigEndian
     }
 
-    /// Gives the storage back to `pool` when nothing is readable, and moves a small remainder out of a large block,
-    /// so that a connection that waits holds no more than it must.
+    /// Gives the storage back to `pool` when nothing is readable, and moves a remainder out of a block much larger than
+    /// itself, so that a connection that waits holds no more than it must.
     @inlinable
     public mutating func recycle(into pool: BlockPool) {
         if unsafe base != nil { settle(pool) }
@@ -261,7 +261,9 @@ public struct ByteBuffer: ~Copyable {
             if let base = unsafe base { unsafe pool.give(base, capacity) }
             unsafe base = nil
             capacity = 0
-        } else if capacity >= BlockPool.small && used <= BlockPool.small / 8 {
+        } else if capacity >= BlockPool.small,
+            used <= BlockPool.small / 8 || capacity > BlockPool.small && used <= capacity / 2
+        {
             var kept = ByteBuffer(capacity: max(used, 64))
             withReadable { kept.append($0) }
             if let base = unsafe base { unsafe pool.give(base, capacity) }

@@ -68,7 +68,7 @@ import Wire
         let minecraft = table.minecraft.map { route in
             let backends = route.backends.map { "\($0.endpoint)*\($0.weight)" }.joined(separator: ",")
             return "minecraft \(route.host) \(route.kind) \(backends) \(route.balance) \(route.proxyProtocol) "
-                + "max=\(route.maximumPlayers) motd=\(describe(route.offlineMotd)) kick=\(describe(route.offlineKick))\n"
+                + "health=\(route.health) max=\(route.maximumPlayers) motd=\(describe(route.offlineMotd)) kick=\(describe(route.offlineKick))\n"
         }
         return (ide + minecraft + table.revoked.map { "revoked \($0)\n" }).joined()
     }

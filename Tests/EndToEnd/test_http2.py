@@ -712,9 +712,10 @@ def test_keep_alive(make_gateway):
     was = gw.refused("keep_alive")
     with gw.http2(1101) as idle, gw.http2(upstream.vmid) as busy:
         stream = busy.open(cookie=cookie)
+        assert idle.request().status == 401
         begin = time.monotonic()
         assert idle.is_closed(4) and 0.5 < time.monotonic() - begin < 3
-        assert idle.goaways and idle.goaways[-1][:2] == (0, NO_ERROR), "it says so before it goes"
+        assert idle.goaways and idle.goaways[-1][:2] == (1, NO_ERROR), "it says so before it goes"
         assert stream.answer().body.endswith(b"data: 4\n\n"), "who has a stream open is not idle"
         assert busy.is_closed(4)
     assert gw.refused("keep_alive") > was
@@ -723,6 +724,7 @@ def test_keep_alive(make_gateway):
 def test_pings_alone_do_not_keep_a_connection(make_gateway):
     gw = make_gateway(limits={"keep_alive": "1s"})
     with gw.http2(1101) as connection:
+        assert connection.request().status == 401
         begin = time.monotonic()
         try:
             while time.monotonic() - begin < 4:

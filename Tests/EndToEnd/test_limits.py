@@ -14,7 +14,7 @@ from harness import frames as f
 from harness import over_both, tokens, websocket
 from harness import upstreams as rogue
 from harness.frames import Frames
-from harness.gateway import FETCH, NAVIGATION, wait_for
+from harness.gateway import FETCH, NAVIGATION, free_port, wait_for
 from harness.raw import Closed
 from harness.upstreams import answer as reply
 from harness.upstreams import echoes_bytes, replies, upgrades_and
@@ -24,7 +24,8 @@ REASONS = [
     "headers.bytes", "headers.fields", "headers.timeout", "framing.chunk_extension", "framing.extensions",
     "framing.trailers", "framing.empty_lines", "body.minimum_rate", "response_stall", "keep_alive", "tls.handshake",
     "upstream.head", "upstream.fields", "upstream.interim", "upstream.queue", "upstream.streams_per_vmid",
-    "connections", "https.connections", "https.connects", "https.unauthenticated", "penalty",
+    "connections", "https.connections", "https.connects", "https.unauthenticated", "penalty", "upstream.response",
+    "source.tracked", "reload_removes", "memory",
 ]
 
 
@@ -135,6 +136,57 @@ def test_headers_timeout_starts_with_the_first_byte(gw, up, cookie):
     with gw.client(up.vmid) as raw:
         time.sleep(0.7)
         assert raw.request(cookie=cookie).status == 200
+
+
+@over_both
+def test_headers_timeout_runs_from_the_handshake_to_the_first_request(make_gateway, http):
+    gw = make_gateway(limits={"headers": {"timeout": "1s"}, "keep_alive": "30s"})
+    begin = time.monotonic()
+    with gw.client(1101) as raw:
+        if http == "h2":
+            raw.settings()
+            time.sleep(0.4)
+            raw.ping()
+        assert raw.is_closed(4)
+        assert 0.7 < time.monotonic() - begin < 2.5
+    counted(gw, "headers.timeout")
+    with gw.client(1101) as raw:
+        time.sleep(0.6)
+        assert raw.request(headers=FETCH).status == 401
+        time.sleep(1.5)
+        assert raw.request(headers=FETCH).status == 401, "later ones have keep_alive"
+
+
+def test_the_first_head_has_what_is_left_of_the_time(make_gateway):
+    gw = make_gateway(limits={"headers": {"timeout": "1500ms"}, "keep_alive": "30s"})
+    begin = time.monotonic()
+    with gw.raw(1101) as raw:
+        time.sleep(0.9)
+        raw.send(b"GET / HT")
+        assert raw.answer().status == 408
+        assert time.monotonic() - begin < 2.1
+
+
+def test_headers_timeout_on_the_plain_listener(make_gateway):
+    port = free_port()
+    gw = make_gateway(limits={"headers": {"timeout": "1s"}, "keep_alive": "30s"}, listen={"http": [f"127.0.0.1:{port}"]})
+    begin = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+        assert plain.recv(100) == b""
+        assert 0.7 < time.monotonic() - begin < 2.5
+    counted(gw, "headers.timeout")
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_probe_that_connects_and_leaves_is_no_failed_handshake(make_gateway, reset):
+    gw = make_gateway()
+    for _ in range(10):
+        with socket.create_connection((gw.address, gw.port)) as probe:
+            if reset:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    wait_for(lambda: gw.metric("zlh_edge_tls_handshakes_total", result="closed") == 10)
+    assert gw.metric("zlh_edge_tls_handshakes_total", result="failed") == 0
+    assert not [entry for entry in gw.log if entry["event"] not in ("start", "warning", "memory")]
 
 
 def test_keep_alive(gw, up, cookie):
@@ -384,6 +436,31 @@ def test_upstream_heads(gw, reason, data):
     with gw.client(upstream.vmid) as raw:
         assert raw.request(headers=FETCH, cookie=gw.launch(upstream.vmid)).status == 502
     counted(gw, reason, was=was)
+
+
+@over_both
+def test_upstream_response(make_gateway, http):
+    gw = make_gateway(limits={"upstream": {"response": "500ms"}})
+    upstream = gw.upstream(rogue.never_answers)
+    assert gw.request(upstream.vmid, headers=FETCH, cookie=gw.launch(upstream.vmid)).status == 504
+    counted(gw, "upstream.response")
+
+
+def test_source_tracked(make_gateway):
+    """Sources that find no place in the table share one bucket, and its emptiness has a name."""
+    gw = limited(make_gateway, source={"tracked": 16}, https={"connections": 2})
+    held = [gw.raw(1101, source=f"127.9.1.{number + 1}") for number in range(18)]
+    with pytest.raises((OSError, Closed)):
+        gw.raw(1101, source="127.9.1.99", timeout=3)
+    counted(gw, "source.tracked")
+    for raw in held:
+        raw.close()
+
+
+def test_reload_removes(make_gateway):
+    gw = make_gateway(routes=40)
+    gw.write_routes(lambda routes: [routes["ide"].pop(vmid) for vmid in list(routes["ide"])[:30]], wait=False)
+    counted(gw, "reload_removes")
 
 
 @over_both
@@ -678,8 +755,7 @@ def test_connections_cap_closes_oldest_idle_first(make_gateway):
         assert raw.request(headers=FETCH).status == 401
         assert not idle[0].is_closed(0.3), "the last place is taken without a victim"
     wait_for(lambda: gw.metric("zlh_edge_connections", listener="https") == 15)
-    # Each loop closes the oldest of its own: enough newcomers reach both.
-    for _ in range(12):
+    for _ in range(2):
         idle.append(gw.raw(1101, timeout=5))
         assert idle[-1].request(headers=FETCH).status == 401
     assert idle[0].is_closed(1), "the oldest keep-alive made room"
@@ -688,6 +764,97 @@ def test_connections_cap_closes_oldest_idle_first(make_gateway):
     for raw in (*idle, tunnel):
         raw.close()
     counted(gw, "connections")
+
+
+def idle_ones(gw, count: int) -> list:
+    """Keep-alive connections, each of a source of its own, the oldest first."""
+    idle = []
+    for number in range(count):
+        idle.append(gw.raw(1101, source=f"127.9.1.{number + 1}"))
+        assert idle[-1].request(headers=FETCH).status == 401
+        time.sleep(0.02)
+    return idle
+
+
+def test_the_oldest_idle_connection_of_the_process_makes_room(make_gateway):
+    """Whichever loop the newcomer reaches."""
+    gw = limited(make_gateway, connections=16)
+    idle = idle_ones(gw, 16)
+    # The second oldest was used since.
+    assert idle[1].request(headers=FETCH).status == 401
+    expected = [idle[0], *idle[2:], idle[1]]
+    for turn in range(8):
+        newcomer = gw.raw(1101, source=f"127.9.2.{turn + 1}", timeout=5)
+        assert newcomer.request(headers=FETCH).status == 401
+        assert expected[turn].is_closed(1), f"the oldest of the process, at newcomer {turn}"
+        assert not expected[turn + 1].is_closed(0.05)
+        idle.append(newcomer)
+    for raw in idle:
+        raw.close()
+
+
+def test_handshakes_that_never_end_make_room(make_gateway):
+    gw = limited(make_gateway, connections=16)
+    silent = []
+    for number in range(16):
+        sock = socket.socket()
+        sock.bind((f"127.9.1.{number + 1}", 0))
+        sock.connect((gw.address, gw.port))
+        silent.append(sock)
+    time.sleep(1.2)
+    begin = time.monotonic()
+    for number in range(6):
+        assert gw.request(1101, headers=FETCH, source=f"127.9.2.{number + 1}", timeout=5).status == 401
+    assert time.monotonic() - begin < 3, "long before `tls.handshake`"
+    for sock in silent:
+        sock.close()
+
+
+def test_a_place_given_back_is_taken_at_once_and_waiting_costs_nothing(make_gateway):
+    gw = limited(make_gateway, connections=16)
+    upstream = gw.upstream(upgrades_and(echoes_bytes))
+    cookie = gw.launch(upstream.vmid)
+    wait_for(lambda: gw.metric("zlh_edge_connections", listener="https") == 0)
+    tunnels = [opened(gw.raw(upstream.vmid, source=f"127.9.1.{number + 1}"), cookie=cookie) for number in range(16)]
+    statuses = []
+    newcomers = [threading.Thread(target=lambda n=number: statuses.append(
+        gw.request(1101, headers=FETCH, source=f"127.9.2.{n + 1}", timeout=20).status)) for number in range(6)]
+    for newcomer in newcomers:
+        newcomer.start()
+    time.sleep(0.3)
+    cpu = gw.cpu()
+    time.sleep(1)
+    assert not statuses and gw.cpu() - cpu < 0.3, "accept waits instead of spinning"
+    tunnels.pop().close()
+    wait_for(lambda: len(statuses) == 6, 5, "one place to serve all in turn")
+    assert statuses == [401] * 6
+    for newcomer in newcomers:
+        newcomer.join()
+    for tunnel in tunnels:
+        tunnel.close()
+    counted(gw, "connections")
+
+
+def test_one_source_never_takes_more_than_half_of_the_places(make_gateway):
+    gw = limited(make_gateway, connections=16)
+    held = [gw.raw(1101, source="127.9.0.1") for _ in range(8)]
+    was = gw.refused("connections")
+    with pytest.raises((OSError, Closed)):
+        gw.raw(1101, source="127.9.0.1", timeout=3)
+    assert gw.refused("connections") == was + 1
+    assert gw.request(1101, headers=FETCH, source="127.9.0.2").status == 401
+    # A reload moves the half.
+    gw.write_config(limits={"connections": 20})
+    gw.signal(1)
+    gw.wait_log(lambda entry: entry["event"] == "config_loaded")
+    held += [gw.raw(1101, source="127.9.0.1") for _ in range(2)]
+    with pytest.raises((OSError, Closed)):
+        gw.raw(1101, source="127.9.0.1", timeout=3)
+    held.pop().close()
+    wait_for(lambda: gw.metric("zlh_edge_connections", listener="https") == 9)
+    held.append(gw.raw(1101, source="127.9.0.1"))
+    for raw in held:
+        raw.close()
 
 
 def test_a_shortage_of_descriptors_never_spins_or_kills(make_gateway):

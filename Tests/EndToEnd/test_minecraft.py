@@ -648,3 +648,129 @@ def test_a_status_that_is_awaited_is_asked_of_who_is_there_now(play, servers):
             assert "new" in client.text()
     finally:
         silent.close()
+
+
+# --- nobody is kept out ---
+
+def test_every_backend_is_checked_however_many_are_silent(play, servers):
+    """Silent: the kernel takes the connections, and nobody answers."""
+    with socket.create_server(("0.0.0.0", 0), backlog=4096) as silent:
+        port = silent.getsockname()[1]
+        late = free_port()
+        gateway = play(
+            *[route(f"s{n}.test", f"127.1.{n >> 7}.{n % 128 + 1}:{port}") for n in range(260)],
+            route("late.test", f"127.0.0.1:{late}"))
+        label = f"127.0.0.1:{late}"
+        wait_for(lambda: gateway.metric("zlh_edge_backend_up", backend=label) == 0, 15, "the last one to be found down")
+        servers(port=late)
+        wait_for(lambda: gateway.metric("zlh_edge_backend_up", backend=label) == 1, 10, "and up again")
+        with join(gateway, "late.test") as client:
+            assert greeting(client) == "one"
+
+
+def test_one_source_does_not_take_all_refusals(play, servers):
+    """Nor do refusals take places of the process."""
+    gateway = play(route("play.test", servers()), limits={
+        "exempt": [], "connections": 16, "minecraft": {"connects": "1/s", "burst": 1}})
+    flood = [Client(gateway.mc, source="127.0.0.9") for _ in range(60)]
+    wait_for(lambda: gateway.refused("minecraft.connects") >= 58)
+    time.sleep(0.1)
+    assert gateway.metric("zlh_edge_connections", listener="minecraft") <= 1 + 16
+    # Sources with no fault still play, and are still told what is wrong.
+    players = [join(gateway, source=f"127.0.0.{number + 20}") for number in range(15)]
+    assert [greeting(player) for player in players] == ["one"] * 15
+    for player in players[5:]:
+        player.close()
+    assert kick(gateway.mc, "nowhere.test", source="127.0.0.60").startswith("Unknown server")
+    for client in flood + players[:5]:
+        client.close()
+    wait_for(lambda: gateway.metric("zlh_edge_connections", listener="minecraft") == 0)
+    gateway.stop()
+
+
+@pytest.mark.parametrize("misdeed", ["closes", "too much", "one version"])
+def test_a_backend_that_answers_no_ping_still_gets_players(play, misdeed):
+    """It is tried before a player is told that the server is offline, once a second at most."""
+    logins = []
+
+    def serve(peer):
+        client = Client.__new__(Client)
+        client.socket, client.buffer = peer, b""
+        try:
+            body = client.packet()
+            if body[-1] == 1:
+                if misdeed == "too much":
+                    client.send(frame(b"\0" + string("x" * 150_000)))
+            elif misdeed != "one version" or b"\xff\x05" in body:
+                client.packet()
+                logins.append(time.monotonic())
+                client.send(b"hello from odd\n")
+                time.sleep(0.3)
+        except (OSError, EOFError, AssertionError):
+            pass
+        finally:
+            peer.close()
+
+    def accept():
+        while True:
+            try:
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        label = "127.0.0.1:%d" % listener.getsockname()[1]
+        gateway = play(route("odd.test", label))
+        wait_for(lambda: gateway.metric("zlh_edge_backend_up", backend=label) == 0, 5)
+        with join(gateway, "odd.test") as client:
+            assert greeting(client) == "odd"
+        assert kick(gateway.mc, "odd.test") == "This server is offline", "the second within a second"
+        assert len(logins) == 1
+        time.sleep(1.1)
+        with join(gateway, "odd.test") as client:
+            assert greeting(client) == "odd"
+        gateway.stop()
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_health_by_connect_or_not_at_all(play, servers):
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as mute:
+        address = "127.0.0.1:%d" % mute.getsockname()[1]
+        dead = f"127.0.0.1:{free_port()}"
+        gateway = play(route("status.test", address), route("connect.test", address, health="connect"),
+                       route("gone.test", dead, health="connect"), route("none.test", dead, health="none"))
+        up = lambda host: gateway.metric("zlh_edge_backend_up", route=host)  # noqa: E731
+        wait_for(lambda: up("status.test") == 0 and up("gone.test") == 0, 5)
+        time.sleep(1)
+        assert up("connect.test") == 1 and up("none.test") == 1
+        # What is checked no more counts as there; what is checked again does not.
+        gateway.write_routes(lambda routes: [entry.update(health={
+            "gone.test": "none", "none.test": "connect"}.get(entry["host"], entry.get("health", "status")))
+            for entry in routes["minecraft"]])
+        wait_for(lambda: up("gone.test") == 1 and up("none.test") == 0, 5)
+        gateway.stop()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_probe_that_connects_and_leaves_is_quiet(play, servers, reset):
+    gateway = play(route("play.test", servers()))
+    for _ in range(20):
+        with Client(gateway.mc) as probe:
+            if reset:
+                probe.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    wait_for(lambda: gateway.metric("zlh_edge_minecraft_connections_total", result="closed") == 20)
+    assert gateway.metric("zlh_edge_minecraft_connections_total", result="timeout") == 0
+    gateway.stop()
+    assert not [entry for entry in gateway.log if entry["event"] in ("minecraft", "suppressed")]
+
+
+def test_idle_https_connections_make_room_for_players(play, servers):
+    gateway = play(route("play.test", servers()), limits={"exempt": [], "connections": 16, "keep_alive": "60s"})
+    idle = [gateway.raw(1101, source=f"127.9.1.{number + 1}") for number in range(16)]
+    for raw in idle:
+        assert raw.request().status == 401
+    players = [join(gateway, source=f"127.9.2.{number + 1}") for number in range(4)]
+    assert [greeting(player) for player in players] == ["one"] * 4
+    for connection in (*idle, *players):
+        connection.close()

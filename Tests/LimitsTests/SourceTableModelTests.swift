@@ -24,10 +24,10 @@ import Wire
                     open[who, default: []].append(ticket)
                     if ticket.shard == UInt16.max { shared += 1 }
                 case .refused(.blocked): #expect(blocked)
-                case .refused(.tooManyConnections):
+                case .refused(.tooManyConnections), .refused(.untracked):
                     let own = open[who, default: []].count { $0.shard != UInt16.max }
                     #expect(own == 4 || shared >= 4, "\(own) own, \(shared) shared")
-                case .refused(.connectRate): Issue.record("no rate is set")
+                case .refused(.connectRate), .refused(.tooManyPlaces): Issue.record("no rate is set")
                 }
             case 3...5:
                 guard let ticket = open[who]?.popLast() else { continue }

@@ -162,9 +162,38 @@ func address(_ text: String) -> IPAddress {
         #expect(table.connect(alice, .https, nowMs: 0) == .refused(.tooManyConnections))
     }
 
+    @Test func oneSourceHasItsShareOfAllPlacesAtBothKindsTogether() throws {
+        var settings = Self.settings(connections: 100)
+        settings.places = 3
+        let table = SourceTable(settings)
+        let first = try ticket(table.connect(alice, .https, nowMs: 0))
+        _ = try ticket(table.connect(alice, .minecraft, nowMs: 0))
+        _ = try ticket(table.connect(alice, .https, nowMs: 0))
+        #expect(table.connect(alice, .https, nowMs: 0) == .refused(.tooManyPlaces))
+        #expect(table.connect(alice, .minecraft, nowMs: 0) == .refused(.tooManyPlaces))
+        _ = try ticket(table.connect(bob, .https, nowMs: 0))
+        table.disconnect(first)
+        _ = try ticket(table.connect(alice, .minecraft, nowMs: 0))
+    }
+
+    @Test func refusalsOfOneSourceAreCountedApart() throws {
+        let table = SourceTable(Self.settings(connections: 1, exempt: ["192.0.2.2"], tracked: 1))
+        let two = try (0..<2).map { _ in try #require(table.takeRefusal(alice, atMost: 2, nowMs: 0)) }
+        #expect(table.takeRefusal(alice, atMost: 2, nowMs: 0) == nil)
+        #expect(table.takeRefusal(bob, atMost: 0, nowMs: 0) == SourceTable.Ticket.none, "exempt")
+        // They are no open connections, and a source that has some is not forgotten.
+        let open = try ticket(table.connect(alice, .https, nowMs: 0))
+        table.disconnect(open)
+        _ = table.takeLogin(address("192.0.2.3"), nowMs: 0)
+        #expect(table.takeRefusal(alice, atMost: 2, nowMs: 0) == nil)
+        for ticket in two { table.endRefusal(ticket) }
+        #expect(table.takeRefusal(alice, atMost: 1, nowMs: 0) != nil)
+    }
+
     @Test(
         arguments: [
-            (SourceTable.Refusal.blocked(retryAfterMs: 7), 7), (.tooManyConnections, nil),
+            (SourceTable.Refusal.blocked(retryAfterMs: 7), 7), (.tooManyConnections, nil), (.tooManyPlaces, nil),
+            (.untracked(retryAfterMs: 5), 5),
             (.connectRate(retryAfterMs: 9), 9),
         ] as [(SourceTable.Refusal, Int64?)])
     func refusalsSayWhenToComeBack(_ refusal: SourceTable.Refusal, _ retry: Int64?) {

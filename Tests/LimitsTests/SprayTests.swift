@@ -55,7 +55,7 @@ import Wire
         #expect(table.trackedSources == 16 && table.overflowConnections == 0)
         tickets += (16..<19).map { table.connect(Self.sprayed($0), .https, nowMs: 0) }
         #expect(tickets.allSatisfy(isAdmitted) && table.overflowConnections == 3)
-        #expect(table.connect(Self.sprayed(19), .https, nowMs: 0) == .refused(.tooManyConnections))
+        #expect(table.connect(Self.sprayed(19), .https, nowMs: 0) == .refused(.untracked(retryAfterMs: nil)))
         // Known sources keep their own counts.
         #expect(isAdmitted(table.connect(Self.sprayed(3), .https, nowMs: 0)))
         // The others' rates are shared as well, and none of them can be blamed for the rest.

@@ -10,6 +10,8 @@ private struct Places: ConnectionPlaces {
     var shortage: PlaceShortage? { nil }
     func take() {}
     func giveBack() {}
+    func want(loop: Int) {}
+    func noteStalled(_ bytes: Int) {}
 }
 
 private func endpoint(_ number: UInt32) -> Endpoint {
@@ -99,6 +101,50 @@ struct RouteStateTests {
         #expect(state.shared.enter(atMost: 1) && !state.shared.enter(atMost: 1))
         state.shared.leave()
         #expect(state.shared.enter(atMost: 1) && state.shared.enter(atMost: 0))
+    }
+
+    @Test func when_all_are_out_one_is_tried_once_a_second() throws {
+        let state = try #require(snapshot([route("a.test", 1, 2)]).route(for: .name("a.test")))
+        for backend in state.backends { backend.setUp(false, nowMs: 1) }
+        let first = try #require(state.chooseLastResort(nowMs: 5000))
+        #expect(first.1.open == 1 && state.chooseLastResort(nowMs: 5999) == nil)
+        let second = try #require(state.chooseLastResort(nowMs: 6000))
+        #expect(second.0 != first.0, "each in turn")
+        #expect(shared.setDraining(true, route: "a.test", backend: endpoint(1)))
+        for turn in UInt64(7)..<10 { #expect(state.chooseLastResort(nowMs: turn * 1000)?.0 == 1) }
+    }
+
+    /// 300 silent backends, each check of which takes 2 s: all are checked in their turn, and those in rotation in time.
+    @Test func every_backend_is_checked_in_its_turn() throws {
+        let all = (0..<300).map { route("r\($0).test", UInt32($0 + 1)) }
+        let snapshot = snapshot(all)
+        for silent in snapshot.routes.dropLast(20) { silent.backends[0].setUp(false, nowMs: 0) }
+        var monitor = HealthMonitor()
+        var running: [(endsMs: UInt64, backend: Backend)] = []
+        var checks: [ObjectIdentifier: [UInt64]] = [:]
+        for nowMs in stride(from: UInt64(1000), to: 61_000, by: 200) {
+            for check in running where check.endsMs <= nowMs {
+                _ = monitor.ended(check.backend, isGood: check.backend.isUp, HealthSettings(), nowMs: nowMs)
+            }
+            running.removeAll { $0.endsMs <= nowMs }
+            for (_, backend) in monitor.due(snapshot, nowMs: nowMs) {
+                checks[ObjectIdentifier(backend), default: []].append(nowMs)
+                running.append((nowMs + (backend.isUp ? 200 : 2000), backend))
+            }
+            #expect(running.count <= 128)
+        }
+        for (index, state) in snapshot.routes.enumerated() {
+            let times = checks[ObjectIdentifier(state.backends[0])] ?? []
+            #expect(times.count >= (index < 280 ? 5 : 11), "route \(index)")
+        }
+    }
+
+    @Test func a_route_without_checks_is_never_due() throws {
+        var unchecked = route("a.test", 1)
+        unchecked.health = .none
+        var monitor = HealthMonitor()
+        let due = monitor.due(snapshot([unchecked]), nowMs: 1)
+        #expect(due.isEmpty)
     }
 
     @Test func refusals_are_few_at_once() {

@@ -42,13 +42,13 @@ import Wire
     static let contractReasons = [
         "headers.bytes", "headers.fields", "headers.timeout", "framing.chunk_extension", "framing.extensions",
         "framing.trailers", "framing.empty_lines", "body.minimum_rate", "response_stall", "keep_alive",
-        "tls.handshake", "tls.key_updates", "http2.streams", "http2.abuse", "http2.window", "http2.queued",
-        "http2.per_turn", "upstream.connect", "upstream.response", "upstream.head", "upstream.fields",
-        "upstream.interim", "upstream.idle", "upstream.per_vmid", "upstream.queue", "upstream.streams_per_vmid",
+        "tls.handshake", "tls.key_updates", "http2.streams", "http2.abuse", "upstream.connect",
+        "upstream.response", "upstream.head", "upstream.fields", "upstream.interim", "upstream.per_vmid",
+        "upstream.queue", "upstream.streams_per_vmid",
         "tunnel_idle.websocket", "tunnel_idle.minecraft", "buffer", "memory", "connections", "source.tracked",
         "https.connections", "https.connects", "https.unauthenticated", "minecraft.connections",
         "minecraft.connects", "minecraft.status", "minecraft.login", "minecraft.handshake", "penalty",
-        "reload_removes", "drain", "upgrade_linger",
+        "reload_removes", "drain",
         "bad_request", "misdirected", "limited", "too_large", "timeout", "unauthorized", "forbidden", "no_such_ide",
         "route_conflict", "unreachable", "bad_gateway", "upstream_timeout", "not_found", "method_not_allowed",
     ]

@@ -57,6 +57,11 @@ void zlh_limit_unsent(int fd, int bytes);
 int zlh_unsent(int fd);
 int zlh_unacknowledged(int fd);
 
+// About how many bytes the kernel would take now: half of what its send buffer has room for (SO_MEMINFO), since what it
+// keeps beside small segments counts there too; and no more than `unsent_limit`, unless 0, less what it has not sent.
+// 0 when it cannot be told.
+long zlh_send_room(int fd, int unsent_limit);
+
 // Blocks `signals` in this thread and gives a non-blocking signalfd for them, or -errno.
 int zlh_signalfd(const int *signals, int count);
 

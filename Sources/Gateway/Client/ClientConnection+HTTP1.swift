@@ -87,7 +87,10 @@ extension ClientConnection {
         self.scan = scan
         switch step {
         case .partial:
-            if isFirstLook { watch(.head, afterMs: worker.limits.headers.timeoutMs) }
+            if isFirstLook {
+                let spentMs = watch == .opening ? Int(worker.nowMs &- idleSinceMs) : 0
+                watch(.head, afterMs: max(1, worker.limits.headers.timeoutMs - spentMs))
+            }
             return readMore()
         case .malformed(let defect):
             refuseHead(defect)
@@ -121,6 +124,7 @@ extension ClientConnection {
         if upstream.stream.isBlocked {
             stream.readLess()
             inbound.recycle(into: blocks)
+            exchange.outgoing.recycle(into: blocks)
             return false
         }
         if worker.shared.memoryPressure >= .noBodies { return false }

@@ -16,7 +16,7 @@ extension ClientConnection {
         self.http2 = http2
         exchange.detach()
         exchange = nil
-        Socket.limitUnsent(stream.descriptor, bytes: worker.limits.http2.queued)
+        stream.limitUnsent(worker.limits.http2.queued)
     }
 
     /// The kernel reported something. A client that is gone altogether takes its streams with it.

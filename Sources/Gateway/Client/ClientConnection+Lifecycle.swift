@@ -56,7 +56,7 @@ extension ClientConnection {
             if let source { peer = source }
             switch worker.shared.sources.connect(peer.address, .https, nowMs: Int64(worker.nowMs)) {
             case .admitted(let admitted): ticket = admitted
-            case .refused(let refusal): return close(RefusalReason(refusal, .https))
+            case .refused(let refusal): return close(RefusalReason(refusal))
             }
             phase = .handshake
             advance()

@@ -2,7 +2,6 @@ import Identity
 import Limits
 import Observe
 import Reactor
-import Synchronization
 import TLS
 import Transport
 import Wire
@@ -64,7 +63,7 @@ final class ClientConnection: Downstream {
 
     /// Joins the loop. Called once.
     func start() {
-        worker.shared.connections.add(1, ordering: .relaxed)
+        worker.shared.take()
         worker.add(self)
         worker.metrics.connectionOpened(listenerLabel)
         do {
@@ -82,14 +81,22 @@ final class ClientConnection: Downstream {
     override var isBlocked: Bool { stream.isBlocked }
     override var isWriteShutdown: Bool { stream.isWriteShutdown }
 
+    override var sendRoom: Int { stream.sendRoom }
+
     var isSecure: Bool { stream.tls != nil }
 
     var listenerLabel: ListenerLabel { isSecure ? .https : .http }
 
-    /// Between requests, with nothing received.
-    var isIdle: Bool {
-        guard phase == .open, inbound.isEmpty, !stream.isBlocked else { return false }
-        return http2.map { $0.openStreams == 0 } ?? (exchange.phase == .idle)
+    /// When it goes to make room for others (`IdleOrder`), `nil` while it is of use.
+    var idleOrder: UInt64? {
+        switch phase {
+        case .proxyHeader, .handshake: return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
+        case .open:
+            guard http2.map({ $0.openStreams == 0 }) ?? (exchange.phase == .idle), !stream.isBlocked else { return nil }
+            if inbound.isEmpty, !(http2?.isInsideHead ?? false) { return IdleOrder.idle(sinceMs: idleSinceMs) }
+            return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
+        case .lingering, .closed: return nil
+        }
     }
 
     /// Whether the rest of a request's body is still to come.
@@ -98,6 +105,18 @@ final class ClientConnection: Downstream {
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int {
         stream.pendingBytes + inbound.count + (http2?.heldBytes ?? exchange?.heldBytes ?? 0)
+    }
+
+    /// Bytes that those at both ends have taken.
+    var bytesTaken: UInt64 {
+        let taken = stream.bytesWritten &- UInt64(stream.pendingBytes)
+        guard let upstream = exchange?.upstream else { return taken }
+        return taken &+ upstream.stream.bytesWritten &- UInt64(upstream.stream.pendingBytes)
+    }
+
+    override func shed() {
+        endExchanges()
+        abort(.memory)
     }
 
     // MARK: Events
@@ -143,13 +162,13 @@ final class ClientConnection: Downstream {
             if stream.tls?.isHTTP2 ?? false {
                 beginHTTP2()
             } else {
-                watch(.keepAlive, afterMs: worker.limits.keepAliveMs)
+                watch(.opening, afterMs: worker.limits.headers.timeoutMs)
             }
             advance()
         case .wouldBlock: break
-        case .ended: close(nil)
-        case .failed:
-            noteHandshake(.failed)
+        case .ended, .failed:
+            // A client that leaves without a byte is a probe, no handshake that failed.
+            noteHandshake(stream.tls?.hasReceived ?? false ? .failed : .closed)
             close(nil)
         }
     }
@@ -160,7 +179,10 @@ final class ClientConnection: Downstream {
     }
 
     override func readMore(limit: Int = .max) -> Bool {
-        switch stream.read(into: &inbound, limit: min(limit, worker.readLimit), blocks) {
+        // What HTTP/2 reads goes to its streams at once, whose windows bound it.
+        let most = worker.readLimit(
+            next: stream.nextRead, room: http2 == nil ? exchange.upstream?.stream.sendRoom ?? 0 : .max)
+        switch stream.read(into: &inbound, limit: min(limit, most), blocks) {
         case .bytes:
             return keepsUpdateRate()
         case .blocked:
@@ -276,11 +298,14 @@ final class ClientConnection: Downstream {
     override func expired() {
         switch watch {
         case .none: break
-        case .handshake where http2 != nil: http2?.headTookTooLong()
         case .handshake:
             penalise(.slowHandshake)
             noteHandshake(.timeout)
             close(.tlsHandshake)
+        case .opening:
+            // Browsers connect ahead of need: that is counted, and no news.
+            worker.metrics.refused(.https, .headersTimeout)
+            if let http2 { http2.leave(nil) } else { closePolitely(nil) }
         case .keepAlive: if let http2 { http2.idled() } else { closePolitely(.keepAlive) }
         case .head:
             if let http2 { http2.headTookTooLong() } else { exchange.refuse(.requestTimeout(.headersTimeout)) }

@@ -12,7 +12,10 @@ import Wire
 class Downstream: EventSource {
     /// What the one deadline stands for.
     enum Watch {
-        case none, handshake, keepAlive, head, body, queued, stall, halfClosed, linger, tunnel, tunnelClose, drain
+        case none, handshake
+        /// From the handshake to the first request.
+        case opening
+        case keepAlive, head, body, queued, stall, halfClosed, linger, tunnel, tunnelClose, drain
         /// HTTP/2: what an abuser's tunnels still get.
         case farewell
     }
@@ -31,6 +34,8 @@ class Downstream: EventSource {
     final private(set) var watch = Watch.none
     /// When `limits.body` was looked at last, and what has come since.
     final var bodyWindow = (startMs: UInt64(0), bytes: UInt64(0))
+    /// Whether it stalls, looked at while memory is short.
+    final var stallSample = StallSample()
     /// HTTP/1: close after the answer under way.
     final var closesAfterAnswer = false
 
@@ -73,6 +78,8 @@ class Downstream: EventSource {
     var isBlocked: Bool { abstract() }
     /// Whether nothing more can be said to the client.
     var isWriteShutdown: Bool { abstract() }
+    /// About how many bytes would leave at once: the rest would wait here.
+    var sendRoom: Int { abstract() }
     /// Sends what is staged.
     func push() -> WriteOutcome { abstract() }
     /// Sends the first `count` bytes of `buffer` behind what is staged, and consumes what it took: all of them, or when
@@ -92,6 +99,8 @@ class Downstream: EventSource {
     func cut(showsItsEnd: Bool) { abstract() }
     /// Resets: what was sent must not pass for the whole.
     func abort(_ reason: RefusalReason?) { abstract() }
+    /// Resets it and all it carries, as memory is short.
+    func shed() { abstract() }
     /// Writing failed.
     func lost() { abstract() }
     /// Closes at once.

@@ -12,14 +12,16 @@ extension HTTP2Connection {
         if client.watch == .farewell || client.watch == .drain { return }
         if client.stream.isBlocked { return client.watchStall() }
         if session.isInsideHead {
-            let since = headSinceMs ?? worker.nowMs
+            let since = headSinceMs ?? (hadRequest ? worker.nowMs : client.idleSinceMs)
             headSinceMs = since
             let spent = Int(worker.nowMs &- since)
             return client.watch(.head, afterMs: max(1, worker.limits.headers.timeoutMs - spent))
         }
         headSinceMs = nil
-        // The client's preface belongs to the handshake, whose deadline still runs.
-        if !session.hasStarted { return }
+        if !hadRequest {
+            let spent = Int(worker.nowMs &- client.idleSinceMs)
+            return client.watch(.opening, afterMs: max(1, worker.limits.headers.timeoutMs - spent))
+        }
         if openStreams > 0 {
             client.watch(.none)
         } else if client.watch != .keepAlive {
@@ -38,7 +40,7 @@ extension HTTP2Connection {
         client.watch(.keepAlive, afterMs: leftMs)
     }
 
-    /// A head that never ends, or a preface that never comes.
+    /// A head that never ends.
     func headTookTooLong() { leave(.headersTimeout) }
 
     /// Says which stream was the last, and closes once that is sent.

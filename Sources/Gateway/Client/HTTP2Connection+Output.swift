@@ -79,6 +79,9 @@ extension HTTP2Connection {
         none.withReadable { note(event, $0) }
     }
 
+    /// About how many bytes of a stream would leave at once.
+    func sendRoom(_ slot: Int) -> Int { min(session.sendWindow(slot), client.stream.sendRoom) }
+
     /// Sends up to `count` bytes from the front of `buffer`, behind what the stream has pending, and consumes what went.
     func send(_ stream: HTTP2Stream, _ buffer: inout ByteBuffer, _ count: Int) -> WriteOutcome {
         guard let slot = stream.slot else { return .failed }
@@ -104,7 +107,8 @@ extension HTTP2Connection {
     /// Moves what may leave now from session and streams to the connection, in the session's order: the most urgent
     /// stream first (RFC 9218). `lender`'s DATA comes from `buffer`.
     func emit(_ lender: HTTP2Stream?, _ buffer: inout ByteBuffer) -> Bool {
-        session.collect(limit: max(0, worker.limits.http2.queued - client.stream.pendingBytes))
+        let most = worker.readLimit(next: buffer.count, room: client.stream.sendRoom)
+        session.collect(limit: max(0, min(worker.limits.http2.queued, most) - client.stream.pendingBytes))
         while let piece = session.takePiece() {
             switch piece {
             case .frames(let range):

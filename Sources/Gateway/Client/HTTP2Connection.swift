@@ -18,6 +18,8 @@ final class HTTP2Connection {
     /// By the session's slots.
     var streams: [HTTP2Stream?] = []
     var openStreams = 0
+    /// Whether a request has come: `limits.headers.timeout` runs until then.
+    private(set) var hadRequest = false
     /// Requests of this turn.
     var arrived: [HTTP2Stream] = []
     /// Streams that something came for.
@@ -63,6 +65,9 @@ final class HTTP2Connection {
         for case let stream? in streams { sum += stream.heldBytes }
         return sum
     }
+
+    /// Whether a head has begun and is not complete.
+    var isInsideHead: Bool { session.isInsideHead }
 
     var awaitsBody: Bool { streams.contains { $0?.exchange.awaitsBody ?? false } }
 
@@ -151,6 +156,7 @@ final class HTTP2Connection {
         stream.begin(self, slot: slot)
         streams[slot] = stream
         openStreams += 1
+        hadRequest = true
         arrived.append(stream)
         return stream
     }

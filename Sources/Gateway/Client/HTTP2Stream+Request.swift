@@ -67,7 +67,9 @@ extension HTTP2Stream {
     func passBodyOn() {
         guard let upstream = exchange.upstream, upstream.phase == .serving, exchange.awaitsBody else { return }
         if !inbound.isEmpty {
-            if upstream.stream.isBlocked || worker.shared.memoryPressure >= .noBodies { return }
+            if upstream.stream.isBlocked || worker.shared.memoryPressure >= .noBodies {
+                return exchange.outgoing.recycle(into: blocks)
+            }
             inbound.withReadable { _ = exchange.sendBody($0) }
             bodyWindow.bytes &+= UInt64(inbound.count)
             dropInput()

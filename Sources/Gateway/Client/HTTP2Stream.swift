@@ -91,6 +91,7 @@ final class HTTP2Stream: Downstream {
     /// Once the client is gone, what the container sends is dropped and waits for nothing.
     override var isBlocked: Bool { slot != nil && (waitsForWindow || http2.client.stream.isBlocked) }
     override var isWriteShutdown: Bool { output == .end }
+    override var sendRoom: Int { slot.map { http2.sendRoom($0) } ?? 0 }
 
     /// Whether it is reset behind what is pending.
     var isCutShort: Bool { resetCode != nil }
@@ -100,6 +101,11 @@ final class HTTP2Stream: Downstream {
 
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int { pending.count + inbound.count + exchange.heldBytes }
+
+    override func shed() {
+        endExchange()
+        abort(.memory)
+    }
 
     // MARK: From the client
 

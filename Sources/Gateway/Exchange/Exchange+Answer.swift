@@ -16,6 +16,7 @@ extension Exchange {
             // Backpressure: what the client cannot take stays with the container.
             if client.isBlocked {
                 upstream.stream.readLess()
+                client.inbound.recycle(into: blocks)
                 return upstream.inbound.recycle(into: blocks)
             }
             if !upstream.inbound.isEmpty {
@@ -29,7 +30,7 @@ extension Exchange {
                 loop.runAgain(upstream)
                 return
             }
-            switch upstream.read() {
+            switch upstream.read(for: client) {
             case .bytes: continue
             case .blocked:
                 upstream.inbound.recycle(into: blocks)
@@ -202,6 +203,9 @@ extension Exchange {
     private func began(_ head: ResponseHead, _ upstream: UpstreamConnection) {
         loop.setDeadline(.max, for: upstream)
         if client.watch == .halfClosed { client.watch(.halfClosed, afterMs: 10_000) }
+        // No retry sends it again.
+        outgoing.removeAll()
+        outgoing.recycle(into: blocks)
         answer.began = true
         answer.status = head.status
         record.status = head.status

@@ -130,7 +130,9 @@ extension Exchange {
     /// No answer in time; or, during one, no end of its trailers, or a flush is due.
     func answerTimedOut() {
         switch phase {
-        case .requesting: fail(.upstreamTimeout)
+        case .requesting:
+            worker.refuse(.upstreamResponse, client.address)
+            fail(.upstreamTimeout)
         case .answering:
             if let upstream, upstream.reply.awaitsTrailers {
                 worker.refuse(.upstreamResponse, client.address)

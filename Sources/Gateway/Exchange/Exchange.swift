@@ -134,6 +134,9 @@ final class Exchange {
             + (upstream?.heldBytes ?? 0)
     }
 
+    /// Bytes that were passed on, either way.
+    var bytesTaken: UInt64 { record.bytesIn &+ record.bytesOut &+ tunnel.bytesIn &+ tunnel.bytesOut }
+
     /// Whether the next thing to happen is the container's doing.
     var isWaitingForUpstream: Bool {
         switch phase {

@@ -38,11 +38,13 @@ extension RefusalReason {
     }
 
     /// The reason for a refusal by the source table.
-    init(_ refusal: SourceTable.Refusal, _ kind: ListenerKind) {
+    init(_ refusal: SourceTable.Refusal) {
         switch refusal {
         case .blocked: self = .penalty
-        case .tooManyConnections: self = kind == .https ? .httpsConnections : .minecraftConnections
-        case .connectRate: self = kind == .https ? .httpsConnects : .minecraftConnects
+        case .tooManyConnections: self = .httpsConnections
+        case .tooManyPlaces: self = .connections
+        case .untracked: self = .sourceTracked
+        case .connectRate: self = .httpsConnects
         }
     }
 }

@@ -15,8 +15,6 @@ extension Exchange {
         tunnel = TunnelState()
         tunnel.openedUs = loop.nowUs
         tunnel.activeMs = worker.nowMs
-        outgoing.removeAll()
-        outgoing.recycle(into: blocks)
         expectedAccept = ByteBuffer()
         // Thousands of these wait for somebody to type: what only further requests would need goes.
         client.connection.forgetRequests()
@@ -92,7 +90,7 @@ extension Exchange {
                 return upstream.inbound.recycle(into: blocks)
             }
             if upstream.inbound.isEmpty {
-                switch upstream.read() {
+                switch upstream.read(for: client) {
                 case .bytes: continue
                 case .blocked:
                     upstream.inbound.recycle(into: blocks)

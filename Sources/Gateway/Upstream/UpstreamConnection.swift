@@ -1,4 +1,5 @@
 import Limits
+import Observe
 import Reactor
 import Routing
 import Transport
@@ -151,6 +152,7 @@ final class UpstreamConnection: EventSource {
         case .connecting:
             let exchange = self.exchange
             close()
+            if let exchange { worker.refuse(.upstreamConnect, exchange.client.address) }
             exchange?.fail(.upstreamTimeout)
         case .serving: exchange?.answerTimedOut()
         case .idle: discardIdle()
@@ -164,10 +166,14 @@ final class UpstreamConnection: EventSource {
         worker.dropPool(route.vmid)
     }
 
-    /// Reads what has come into `inbound`.
-    func read() -> ReadOutcome {
-        // Room for the header of an HTTP/2 frame, so that the first one too is sent from where it lies.
-        let outcome = stream.read(into: &inbound, limit: worker.readLimit, headroom: 16, blocks)
+    /// Reads what has come into `inbound`, on its way to `client`.
+    func read(for client: Downstream) -> ReadOutcome {
+        let limit = worker.readLimit(next: stream.nextRead, room: client.sendRoom)
+        // Room for the header of an HTTP/2 frame, so that the first one too is sent from where it lies. Bulk lies half a
+        // page further: OpenSSL copies it to a buffer that tends to have the same place in its page as the block has, and
+        // between such addresses a copy takes three times as long (4 KiB aliasing).
+        let headroom = stream.nextRead > Stream.smallRead ? 2064 : 16
+        let outcome = stream.read(into: &inbound, limit: limit, headroom: headroom, blocks)
         if case .bytes = outcome { reply.receivedAny = true }
         return outcome
     }

@@ -5,12 +5,26 @@ extension GatewayShared: ConnectionPlaces {
     /// Why no listener may accept now.
     public var shortage: PlaceShortage? {
         if memoryPressure >= .noAccept { return .memory }
-        return connections.load(ordering: .relaxed) < connectionLimit.load(ordering: .relaxed) ? nil : .connections
+        // Ordered with `giveBack`: whoever finds none after `want` is told of the next one.
+        let open = connections.load(ordering: .sequentiallyConsistent)
+        return open < connectionLimit.load(ordering: .relaxed) ? nil : .connections
     }
 
-    /// Counts a connection of another front.
+    /// Counts a connection.
     public func take() { connections.add(1, ordering: .relaxed) }
 
-    /// Forgets it.
-    public func giveBack() { connections.subtract(1, ordering: .relaxed) }
+    /// Forgets it, and tells the listeners that wait for a place.
+    public func giveBack() {
+        connections.subtract(1, ordering: .sequentiallyConsistent)
+        rooms.placeFreed()
+    }
+
+    /// Looks for a place on behalf of a listener of this loop, which is told by `LoopGuest.roomFreed`.
+    public func want(loop: Int) { rooms.want(loop: loop) }
+
+    /// Something that stalls on some loop holds so many bytes.
+    public func noteStalled(_ bytes: Int) { largestStalled.max(bytes, ordering: .relaxed) }
+
+    /// The most that was noted since the last call.
+    public func takeLargestStalled() -> Int { largestStalled.exchange(0, ordering: .relaxed) }
 }

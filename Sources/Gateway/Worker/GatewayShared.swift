@@ -31,6 +31,8 @@ public final class GatewayShared: Sendable {
     let launches = Mutex(RecentLaunches())
     /// Browsers sent to the login page of late.
     let redirects = RedirectLedger()
+    let rooms = RoomFinder()
+    let largestStalled = Atomic<Int>(0)
     private let mailboxes = Mutex<[Mailbox<WorkerMessage>]>([])
     private let latest = Mutex<GatewaySnapshot?>(nil)
     /// The version in force, which loops may not have adopted yet.
@@ -75,7 +77,13 @@ public final class GatewayShared: Sendable {
         return next
     }
 
-    func add(_ mailbox: Mailbox<WorkerMessage>) { mailboxes.withLock { $0.append(mailbox) } }
+    /// Loops that serve.
+    public var loopCount: Int { mailboxes.withLock { $0.count } }
+
+    func add(_ mailbox: Mailbox<WorkerMessage>, loop: Int) {
+        mailboxes.withLock { $0.append(mailbox) }
+        rooms.add(mailbox, loop: loop)
+    }
 
     /// Posts a message to every loop.
     public func broadcast(_ message: WorkerMessage) {

@@ -1,7 +1,6 @@
 import Limits
 import Observe
 import Reactor
-import Synchronization
 import TLS
 import Transport
 import Wire
@@ -19,23 +18,19 @@ final class Listener: Acceptor {
         try super.init(socket, isShared: isShared, on: worker.loop)
     }
 
-    /// Whether there is a place for one more. When there is none, and only if somebody wants it, idle connections make
-    /// room.
     override func room() -> Room {
-        let shared = worker.shared
-        let isShort = shared.memoryPressure >= .noAccept
-        if !isShort,
-            shared.connections.load(ordering: .relaxed) < shared.connectionLimit.load(ordering: .relaxed)
-        {
-            return .free
-        }
+        guard worker.shared.shortage != nil else { return .free }
         guard hasArrivals else { return .notNeeded }
-        if worker.closeOldestIdle() > 0 && !isShort { return .free }
-        worker.metrics.refused(.https, isShort ? .memory : .connections)
+        worker.shared.want(loop: worker.index)
+        guard let shortage = worker.shared.shortage else { return .free }
+        worker.metrics.refused(.https, shortage == .memory ? .memory : .connections)
         return .none
     }
 
-    override func fellShort() { worker.metrics.refused(.https, .connections) }
+    override func fellShort() {
+        worker.metrics.refused(.https, .connections)
+        worker.shared.want(loop: worker.index)
+    }
 
     override func admit(_ accepted: consuming AcceptedSocket) {
         let peer = IPAddress(high: accepted.high, low: accepted.low)
@@ -47,7 +42,7 @@ final class Listener: Acceptor {
             switch worker.shared.sources.connect(peer, .https, nowMs: Int64(worker.nowMs)) {
             case .admitted(let admitted): ticket = admitted
             case .refused(let refusal):
-                worker.refuse(RefusalReason(refusal, .https), peer)
+                worker.refuse(RefusalReason(refusal), peer)
                 return
             }
         }

@@ -4,7 +4,6 @@ import Limits
 import Observe
 public import Reactor
 import Routing
-import Synchronization
 public import TLS
 import Wire
 
@@ -16,6 +15,7 @@ public final class Worker {
     public let loop: EventLoop
     /// What lives on the loop beside the gateway: it hears of each turn's end, and a drain waits for it.
     public var guest: (any LoopGuest)?
+    let index: Int
     let shared: GatewayShared
     let metrics: LoopMetrics
     let blocks = BlockPool()
@@ -51,6 +51,7 @@ public final class Worker {
         tls: TLSSettings, ticketKeys: TicketKeys
     ) throws {
         loop = try EventLoop()
+        self.index = index
         self.shared = shared
         self.snapshot = snapshot
         settings = snapshot.settings
@@ -61,7 +62,7 @@ public final class Worker {
         let mailbox = try Mailbox<WorkerMessage>()
         // The loop holds the worker so: both live until the process ends.
         try mailbox.deliver(on: loop) { self.receive($0) }
-        shared.add(mailbox)
+        shared.add(mailbox, loop: index)
         loop.turnEnded = { [unowned self] in self.endTurn() }
         loop.tick(everyMs: 500) { [unowned self] in
             for client in clients.all { client.timePassed() }
@@ -97,9 +98,16 @@ public final class Worker {
     /// Seconds that never jump.
     var steadySeconds: Int64 { Int64(loop.nowMs / 1000) }
 
-    /// What one read may bring at most: four times `limits.buffer` while the reader keeps up, so that bulk goes out in
-    /// few calls. A stream whose reader lags asks for little again, and is not read while bytes wait (`isBlocked`).
+    /// What a read may bring at most.
     var readLimit: Int { max(4096, limits.buffer * 4) }
+
+    /// What one read may bring, where the stream wants `next` and the one who gets the bytes has `room` for so
+    /// many. As much as `limits.buffer` may wait for a reader who stops. Bulk is read in up to four times as much, so
+    /// that it goes out in few calls, but only what leaves at once.
+    func readLimit(next: Int, room: @autoclosure () -> Int) -> Int {
+        let buffer = max(4096, limits.buffer)
+        return next <= buffer ? buffer : max(buffer, min(readLimit, room()))
+    }
 
     // MARK: Connections
 
@@ -107,16 +115,29 @@ public final class Worker {
 
     func remove(_ client: ClientConnection) {
         guard clients.remove(client) else { return }
-        shared.connections.subtract(1, ordering: .relaxed)
+        shared.giveBack()
         stopIfDrained()
     }
 
-    /// Closes the connections that were idle longest, some at once so that a flood pays for one look; how many.
-    func closeOldestIdle() -> Int {
-        let idle = clients.all.filter(\.isIdle).sorted { $0.idleSinceMs < $1.idleSinceMs }
-        let victims = idle.prefix(max(1, idle.count / 16))
-        for client in victims { client.close(.connections) }
-        return victims.count
+    /// All connections, in no order.
+    var allClients: [ClientConnection] { clients.all }
+
+    /// Tells which connections may go for a newcomer, its guest's too.
+    private func nameIdle(_ round: UInt64) {
+        let idle = (clients.all.compactMap(\.idleOrder) + (guest?.idleConnections() ?? [])).sorted()
+        shared.rooms.answer(
+            round: round, loop: index, idle: idle.count, sinceMs: idle.prefix(RoomFinder.mostAtOnce))
+    }
+
+    /// Closes the connections that were idle longest.
+    func closeIdle(notAfter: UInt64, atMost: Int, _ reason: RefusalReason) {
+        let victims = clients.all.lazy
+            .compactMap { client in client.idleOrder.map { (order: $0, client: client) } }
+            .filter { $0.order <= notAfter }
+            .sorted { $0.order < $1.order }
+            .prefix(atMost)
+        for victim in victims { victim.client.close(reason) }
+        if victims.count < atMost { _ = guest?.closeIdle(notAfter: notAfter, atMost: atMost - victims.count) }
     }
 
     /// Keeps a closed connection until the turn is over.
@@ -152,7 +173,12 @@ public final class Worker {
         case .tickets(let keys): certificates.adopt(keys)
         case .sessionsEnded: endStaleExchanges()
         case .placeFreed(let vmid): pools[vmid]?.admitWaiting()
-        case .memoryShort: trim()
+        case .memoryShort(let shed): relieve(shed)
+        case .nameIdle(let round): nameIdle(round)
+        case .closeIdle(let notAfterMs, let atMost): closeIdle(notAfter: notAfterMs, atMost: atMost, .connections)
+        case .roomFreed:
+            for listener in listeners { listener.roomFreed() }
+            guest?.roomFreed()
         case .memoryEased: for client in clients.all { client.memoryEased() }
         case .drain(let overMs): drain(overMs)
         case .stop: stopNow()
@@ -209,7 +235,6 @@ public final class Worker {
     // MARK: The end of a turn
 
     private func endTurn() {
-        if shared.memoryPressure >= .shed { shedLargest() }
         while !awaitingTurnEnd.isEmpty {
             let connections = awaitingTurnEnd
             awaitingTurnEnd = []
@@ -240,16 +265,10 @@ public final class Worker {
     }
 
     /// Gives back what is kept for the next request.
-    private func trim() {
+    func trim() {
         blocks.trim()
         gzips.trim()
         for stream in freeStreams { stream.exchange.detach() }
         freeStreams.removeAll()
-    }
-
-    /// At 95 % of the memory budget the connection with the most bytes waiting goes, one a turn.
-    private func shedLargest() {
-        guard let largest = clients.all.max(by: { $0.heldBytes < $1.heldBytes }), largest.heldBytes > 0 else { return }
-        largest.abort(.memory)
     }
 }

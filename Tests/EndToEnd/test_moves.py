@@ -326,7 +326,7 @@ def test_an_endless_answer_ends_with_its_session(gw, how):
         with pytest.raises(Closed):
             stream.skip(1 << 20)
         assert end - 0.5 < time.time() < end + 2
-    assert gw.access(request_id)["reason"] == "session_ended"
+    assert gw.access(request_id)["reason"] == "expired"
     wait_for(lambda: container.connections[0].sock.fileno() < 0, 3)
 
 

@@ -376,7 +376,7 @@ extension Exchange {
             case .blocked:
                 // The container need not wait for a client that lags.
                 answer.ending = .whole
-                return releaseUpstream(reusable: body.isComplete)
+                return releaseUpstream(reusable: true)
             }
         }
         if answer.framing == .chunked && !answer.sentLastChunk { client.staged.append("0\r\n\r\n") }

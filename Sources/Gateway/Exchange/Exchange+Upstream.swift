@@ -208,9 +208,10 @@ extension Exchange {
     /// Whether the container has the request to its last byte. If it answers before, it may take the rest for another
     /// request, so that the connection serves no other.
     func isSent(to upstream: UpstreamConnection) -> Bool {
-        guard body.isComplete, !abandonsBody, !upstream.stream.isBlocked else { return false }
+        guard !abandonsBody, !upstream.stream.isBlocked else { return false }
+        // Over HTTP/2 the stream's end may come after the last byte.
         if case .length(let count) = body.framing { return record.bytesIn == count }
-        return true
+        return body.isComplete
     }
 
     /// Passes a piece of the body on, framed anew; `false` when the container takes no more.

@@ -183,7 +183,7 @@ final class Exchange {
     /// The answer is out whole: log it, and let the client go on with the next request, or close.
     func completed() {
         let unread = !body.isComplete
-        releaseUpstream(reusable: !unread)
+        releaseUpstream(reusable: true)
         finishRecord()
         client.answered(unread: unread)
     }

@@ -1,7 +1,7 @@
 /// The first byte of some kind, sixteen bytes a step: most of the work of reading a head.
 ///
-/// Bounds are checked once before the loop, which then loads without checks; here and in `FieldName.recognise` are the
-/// only unchecked reads of this module.
+/// Bounds are checked once before the loop, which then loads without checks; here, in `FieldName.recognise` and in
+/// `HTTPSpan.equal` are the only unchecked reads of this module.
 enum ByteSearch {
     /// A kind of byte to stop at.
     enum Kind {

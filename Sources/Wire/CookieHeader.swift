@@ -26,27 +26,32 @@ public enum CookieHeader {
         return found
     }
 
-    /// Whether a pair has a name of ours, which no container may see.
-    public static func containsOurs(_ value: borrowing Span<UInt8>) -> Bool {
-        var pairs = SemicolonParts()
-        while let pair = pairs.next(in: value) {
-            if isOurs(value.extracting(pair)) { return true }
-        }
-        return false
+    /// What `appendWithoutOurs` left of a field.
+    public enum Rest: Sendable, Equatable {
+        /// No pair has a name of ours: the field may stay as it is.
+        case all
+        /// Some pairs are ours, and the others were appended.
+        case some
+        /// All pairs are ours, or there are none.
+        case nothing
     }
 
-    /// Appends the other pairs byte for byte, `; ` between them; false when there are none.
-    public static func appendWithoutOurs(_ value: borrowing Span<UInt8>, to output: inout ByteBuffer) -> Bool {
-        var wrote = false
+    /// Appends the pairs that do not have a name of ours, which no container may see, byte for byte with `; ` between
+    /// them.
+    public static func appendWithoutOurs(_ value: borrowing Span<UInt8>, to output: inout ByteBuffer) -> Rest {
+        var (wrote, left) = (false, false)
         var pairs = SemicolonParts()
         while let pair = pairs.next(in: value) {
             let bytes = value.extracting(pair)
-            if isOurs(bytes) { continue }
+            if isOurs(bytes) {
+                left = true
+                continue
+            }
             if wrote { output.append("; ") }
             output.append(bytes)
             wrote = true
         }
-        return wrote
+        return !left ? .all : wrote ? .some : .nothing
     }
 
     /// Names that begin with `__Host-zlh`, `__Secure-zlh` or `zlh_`.

@@ -238,6 +238,8 @@ final class Exchange {
     /// version in force, also while the message that brings it to this loop is on its way.
     func mayGoOn() -> Bool {
         let isJudged = judgedBy == worker.version && !worker.shared.isSuperseded(judgedBy)
+        // It came and was judged in this very turn.
+        if isJudged && record.startUs == loop.nowUs { return true }
         let snapshot = isJudged ? nil : worker.shared.inForce(worker.snapshot)
         if let why = whyStale(by: snapshot) {
             fail(failure(for: why, by: snapshot ?? worker.snapshot))

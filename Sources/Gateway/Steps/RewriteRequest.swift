@@ -43,11 +43,8 @@ func rewriteRequest(
             .xRequestID, .underscore, .expect:
             keeps = false
         case .cookie:
-            keeps = !CookieHeader.containsOurs(bytes.extracting(field.valueRange))
-            if !keeps {
-                kept.flush(bytes, into: &out)
-                appendCookie(field, bytes, into: &out)
-            }
+            kept.flush(bytes, into: &out)
+            keeps = !appendCookie(field, bytes, into: &out)
         case .authorization: keeps = true
         case .contentLength: keeps = !head.isWebSocketUpgrade
         case .ifMatch:
@@ -110,15 +107,18 @@ private func appendTarget(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, i
     }
 }
 
-private func appendCookie(_ field: HeadField, _ bytes: borrowing Span<UInt8>, into out: inout ByteBuffer) {
+/// Appends what is left of a `Cookie` field without our own cookies; false, and nothing, when it has none of them.
+private func appendCookie(_ field: HeadField, _ bytes: borrowing Span<UInt8>, into out: inout ByteBuffer) -> Bool {
     let mark = out.count
     out.append(bytes, field.nameRange)
     out.append(": ")
-    if CookieHeader.appendWithoutOurs(bytes.extracting(field.valueRange), to: &out) {
+    let rest = CookieHeader.appendWithoutOurs(bytes.extracting(field.valueRange), to: &out)
+    if rest == .some {
         out.append("\r\n")
     } else {
         out.dropLast(out.count - mark)
     }
+    return rest != .all
 }
 
 private func appendPort(of host: borrowing Span<UInt8>, default port: UInt16, into out: inout ByteBuffer) {

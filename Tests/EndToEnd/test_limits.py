@@ -926,6 +926,23 @@ def test_a_place_given_back_is_taken_at_once_and_waiting_costs_nothing(make_gate
     counted(gw, "connections")
 
 
+def test_a_newcomer_does_not_close_another_before_it_asked(make_gateway):
+    """A place for one: it is out of its handshake and silent when the next one comes."""
+    gw = limited(make_gateway, connections=16)
+    upstream = gw.upstream(upgrades_and(echoes_bytes))
+    cookie = gw.launch(upstream.vmid)
+    wait_for(lambda: gw.metric("zlh_edge_connections", listener="https") == 0)
+    tunnels = [opened(gw.raw(upstream.vmid, source=f"127.9.1.{number + 1}"), cookie=cookie) for number in range(15)]
+    first = gw.raw(1101, source="127.9.2.1")
+    with socket.socket() as second:
+        second.bind(("127.9.2.2", 0))
+        second.connect((gw.address, gw.port))
+        time.sleep(0.4)
+        assert first.request(headers=FETCH).status == 401
+    for raw in [first, *tunnels]:
+        raw.close()
+
+
 def test_one_source_never_takes_more_than_half_of_the_places(make_gateway):
     gw = limited(make_gateway, connections=16)
     held = [gw.raw(1101, source="127.9.0.1") for _ in range(8)]

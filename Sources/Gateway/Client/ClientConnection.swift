@@ -95,7 +95,10 @@ final class ClientConnection: Downstream {
         case .proxyHeader, .handshake: return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
         case .open:
             guard http2.map({ $0.openStreams == 0 }) ?? (exchange.phase == .idle), !stream.isBlocked else { return nil }
-            if inbound.isEmpty, !(http2?.isInsideHead ?? false) { return IdleOrder.idle(sinceMs: idleSinceMs) }
+            // One that has yet to ask for anything is a newcomer itself: newcomers would close each other's connections.
+            if watch != .opening, inbound.isEmpty, !(http2?.isInsideHead ?? false) {
+                return IdleOrder.idle(sinceMs: idleSinceMs)
+            }
             return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
         case .lingering, .closed: return nil
         }

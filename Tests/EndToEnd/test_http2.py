@@ -519,7 +519,7 @@ def test_more_than_the_window_is_a_flow_control_error(gw):
         client.raw(client.request(1, method="POST", cookie=cookie, end=False))
         upstream.wait_requests(1)
         # More than the kernels and the window can hold between them.
-        for _ in range(1000):
+        for _ in range(4000):
             if not client.pour(f.frame(f.DATA, 1, bytes(16384))):
                 break
         client.pump_until(lambda: client.resets or client.goaways or client.eof)

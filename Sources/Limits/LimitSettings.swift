@@ -8,7 +8,7 @@ public struct LimitSettings: Sendable, Equatable {
         public var bytes = 32 << 10
         /// Fields of a head.
         public var fields = 100
-        /// From the first byte of a head to its last.
+        /// From the first byte of a head to its last, and from the handshake to the first head's last byte.
         public var timeoutMs = 10_000
     }
 
@@ -69,13 +69,13 @@ public struct LimitSettings: Sendable, Equatable {
         public var fields = 200
         /// Interim (1xx) answers to one request.
         public var interim = 16
-        /// How long an unused connection is kept.
+        /// How long an unused connection is kept, if the container's `Keep-Alive` names no shorter time.
         public var idleMs = 15_000
-        /// Plain exchanges with one container at once.
+        /// Exchanges that one container has yet to answer.
         public var perVMID = 64
         /// How many more may wait for one of these.
         public var queue = 256
-        /// Tunnels to one container at once.
+        /// Tunnels to one container at once, and answers that last over 2 s.
         public var streamsPerVMID = 4096
     }
 

@@ -1,5 +1,5 @@
 /// The `Clear-Site-Data` field of a container: it may empty its own stores, never the browser's cookies, which it
-/// shares with its neighbours (contract, section 6).
+/// shares with its neighbours.
 public enum ClearSiteData {
     /// Appends the directives of `value` that are allowed, each once; `"*"` stands for all of these. False when none is
     /// left.

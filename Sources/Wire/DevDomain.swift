@@ -1,5 +1,4 @@
-/// The domain under which every container has its host: `dev-<vmid>.<domain>` to vmid (contract, section 4, rows 1
-/// and 2).
+/// The domain under which every container has its host: `dev-<vmid>.<domain>` to vmid.
 public struct DevDomain: Sendable {
     /// What an authority names.
     public enum Match: Sendable, Equatable {

@@ -1,7 +1,7 @@
 /// Questions about a request's path and query, asked of the raw bytes.
 public enum RequestTarget {
     /// The value of the first `token` parameter, if it has the shape of a launch token: three base64url parts between
-    /// dots, none empty. Any other is the container's own (contract, section 5).
+    /// dots, none empty. Any other is the container's own.
     public static func tokenParameter(in query: borrowing Span<UInt8>) -> Range<Int>? {
         var at = 0
         while at <= query.count {

@@ -1,4 +1,4 @@
-"""CONTRACT §6: how an answer ends. A truncated one is passed on as truncated, with its status and every byte that came;
+"""How an answer ends. A truncated one is passed on as truncated, with its status and every byte that came;
 trailers that are too large or broken are dropped, not the answer."""
 
 import contextlib

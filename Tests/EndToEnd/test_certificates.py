@@ -1,4 +1,4 @@
-"""CONTRACT §8: which certificates are served, what is said of their dates, and that `check` and `run` judge alike."""
+"""Which certificates are served, what is said of their dates, and that `check` and `run` judge alike."""
 
 import datetime
 import signal

@@ -1,4 +1,4 @@
-"""CONTRACT §2: the commands that need no running gateway."""
+"""The commands that need no running gateway."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""CONTRACT §5: a wall clock that jumps opens no second session, ends none for good, and shuts nobody out."""
+"""A wall clock that jumps opens no second session, ends none for good, and shuts nobody out."""
 
 import shutil
 import time

@@ -1,4 +1,4 @@
-"""CONTRACT §3 `ide.compression`: answers are compressed where it gains and gives nothing away. Over both protocols."""
+"""`ide.compression`: answers are compressed where it gains and gives nothing away. Over both protocols."""
 
 import threading
 import zlib

@@ -1,4 +1,4 @@
-"""CONTRACT §4, cross-site rule: which requests of other pages reach a container, as one table."""
+"""The cross-site rule: which requests of other pages reach a container, as one table."""
 
 import pytest
 
@@ -77,7 +77,7 @@ def cookie(gw, vmid):
 @pytest.mark.parametrize("method, headers, passes", TABLE, ids=lambda value: str(value)[:90])
 def test_request(gw, vmid, cookie, method, headers, passes):
     if passes is None:
-        pytest.skip("a value the contract does not name")
+        pytest.skip("a value that the rule does not name")
     headers = {name: value.replace(OWN, gw.origin(vmid)) if value == OWN else value.replace("{vmid}", str(vmid))
                for name, value in headers.items()}
     with gw.client(vmid) as raw:

@@ -1,4 +1,4 @@
-"""CONTRACT §4: the order of decisions, over both protocols, and the edges of HTTP/1.1, byte by byte."""
+"""The decision table (`LifeOfARequest.md`) in order, over both protocols, and the edges of HTTP/1.1, byte by byte."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ def get(vmid_host: str, *lines: str, start: str = "GET / HTTP/1.1") -> bytes:
     return "\r\n".join([start, f"Host: {vmid_host}", *lines, "", ""]).encode("latin-1")
 
 
-# --- row 1 ---
+# --- head and host: malformed ---
 
 HOST = "dev-1101.zlh.localhost"
 MALFORMED = {
@@ -159,7 +159,7 @@ def test_malformed_chunks_end_the_exchange(gw, up, cookie, name):
         assert raw.is_closed()
 
 
-# --- row 2 ---
+# --- host: whose it is ---
 
 @over_both
 @pytest.mark.parametrize("host", [
@@ -194,7 +194,7 @@ def test_host_decides_per_request_and_not_the_sni(gw, up, cookie):
         assert raw.request(host=gw.host(up.vmid), cookie=cookie).status == 200
 
 
-# --- row 3: the rest is in test_limits.py ---
+# --- head: limits; the rest is in test_limits.py ---
 
 @over_both
 @pytest.mark.parametrize("fields", [
@@ -303,7 +303,7 @@ def test_heads_just_inside_the_limit_pass(gw, up, cookie):
         assert raw.request(headers={"X": "y" * 31_000}, cookie=cookie).status == 200
 
 
-# --- rows 4 to 9 ---
+# --- own endpoints, session, site, route, generation, forward ---
 
 @over_both
 def test_own_paths_come_before_the_session(gw):

@@ -1,4 +1,4 @@
-"""CONTRACT §2: `zlh-edge demo`, the first thing anybody runs."""
+"""`zlh-edge demo`, the first thing anybody runs."""
 
 import json
 import os

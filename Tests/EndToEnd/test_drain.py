@@ -1,4 +1,4 @@
-"""CONTRACT §8, "Signals": a drain ends what is open in its own way, spread out, and is over within `limits.drain`."""
+"""A drain ends what is open in its own way, spread out, and is over within `limits.drain`."""
 
 import ctypes
 import os

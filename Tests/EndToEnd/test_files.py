@@ -1,4 +1,4 @@
-"""CONTRACT §8, "Reload": no way of replacing a file goes unseen for 2 s, and nothing that is no file is waited for."""
+"""No way of replacing a file goes unseen for 2 s, and nothing that is no file is waited for."""
 
 import contextlib
 import ctypes

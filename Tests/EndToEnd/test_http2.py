@@ -1,4 +1,4 @@
-"""CONTRACT §4, §6 and §9 as HTTP/2 has them: translation, streams that mind their own business, windows, priorities.
+"""What is HTTP/2's own: translation, streams that mind their own business, windows, priorities.
 
 What holds for both protocols is in the other files, which run over both."""
 

@@ -1,4 +1,4 @@
-"""CONTRACT §9: clients that misuse HTTP/2. Each ends in GOAWAY, in RST_STREAM or within a bound, while the process
+"""Clients that misuse HTTP/2. Each ends in GOAWAY, in RST_STREAM or within a bound, while the process
 stays small and an honest client on another connection is served."""
 
 import threading
@@ -250,7 +250,7 @@ def test_made_you_reset(gw, honest, name):
 
 
 def test_a_slot_is_free_when_the_containers_work_ended(make_gateway):
-    """§9: a reset does not let the next stream in while the upstream is still at work for the last."""
+    """A reset does not let the next stream in while the upstream is still at work for the last."""
     gw = make_gateway(limits={"http2": {"streams": 20, "abuse": "100000/10s"}, "upstream": {"per_vmid": 1000}})
     upstream = gw.upstream(rogue.never_answers)
     session = gw.launch(upstream.vmid)

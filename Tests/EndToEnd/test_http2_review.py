@@ -1,4 +1,4 @@
-"""CONTRACT §4, §8 and §9 over HTTP/2: what outlives its stream, deadlines that hold, and who is woken."""
+"""HTTP/2: what outlives its stream, deadlines that hold, and who is woken."""
 
 import socket
 import threading

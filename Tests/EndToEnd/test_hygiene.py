@@ -1,4 +1,4 @@
-"""CONTRACT §6: what crosses between browser and container, checked to the byte in both directions."""
+"""What crosses between browser and container, checked to the byte in both directions."""
 
 import pytest
 

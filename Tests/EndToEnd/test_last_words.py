@@ -1,4 +1,4 @@
-"""CONTRACT §4 and §9: what was said last is heard. Bytes that a browser sends together with its end still reach the
+"""What was said last is heard. Bytes that a browser sends together with its end still reach the
 container, and the other way; who sends a whole body first can still read why it was refused; a close frame of the
 gateway's own is a proper closing handshake."""
 

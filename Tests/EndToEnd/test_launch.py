@@ -1,4 +1,4 @@
-"""CONTRACT §5: launch tokens, the session cookie and the endpoints under /.zlh/."""
+"""Launch tokens, the session cookie and the endpoints under /.zlh/."""
 
 import json
 import re

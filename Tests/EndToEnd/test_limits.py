@@ -1,4 +1,4 @@
-"""CONTRACT §9: each bound of the HTTPS side, set small, met, counted under its name."""
+"""Each bound of the HTTPS side, set small, met, counted under its name."""
 
 import contextlib
 import resource

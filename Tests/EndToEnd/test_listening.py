@@ -1,4 +1,4 @@
-"""CONTRACT §2, §3, §8: where it listens, sockets that systemd hands over, and what speaks to the metrics listener."""
+"""Where it listens, sockets that systemd hands over, and what speaks to the metrics listener."""
 
 import contextlib
 import os

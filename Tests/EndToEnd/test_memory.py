@@ -1,4 +1,4 @@
-"""CONTRACT §9 `buffer` and `memory`: what stalls holds little, and a full memory eases whatever its holders do."""
+"""`limits.buffer` and `limits.memory`: what stalls holds little, and a full memory eases whatever its holders do."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""CONTRACT §7: players, server lists, scanners."""
+"""The Minecraft front: players, server lists, scanners."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""CONTRACT §7 with programs that speak the game: quarry, botmine, mcstatus, minestat, HAProxy."""
+"""The Minecraft front with programs that speak the game: quarry, botmine, mcstatus, minestat, HAProxy."""
 
 import contextlib
 import queue

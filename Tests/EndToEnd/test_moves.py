@@ -1,4 +1,4 @@
-"""CONTRACT §4: what changes while a request is on its way. Nothing goes to an address that is another vmid's by then, nor
+"""What changes while a request is on its way. Nothing goes to an address that is another vmid's by then, nor
 from a session that has ended."""
 
 import itertools

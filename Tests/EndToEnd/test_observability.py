@@ -1,4 +1,4 @@
-"""CONTRACT §8: metrics, logs, health."""
+"""Metrics, logs, health."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""CONTRACT §4: streaming, upstreams that fail in every way, and what the browser then sees."""
+"""Streaming, upstreams that fail in every way, and what the browser then sees."""
 
 import contextlib
 import hashlib

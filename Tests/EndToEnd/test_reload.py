@@ -1,4 +1,4 @@
-"""CONTRACT §8: reloads that drop nothing, files that are refused, certificates that change under way."""
+"""Reloads that drop nothing, files that are refused, certificates that change under way."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""CONTRACT §4: how requests go out whose body is empty or known, upgrades that say they have none, the target of a plain
+"""How requests go out whose body is empty or known, upgrades that say they have none, the target of a plain
 OPTIONS, hosts with the port that needs no saying, and dates."""
 
 import email.utils

@@ -1,4 +1,4 @@
-"""CONTRACT §4, §5: how a session ended is said as it was: to the login page, to a WebSocket and in the log."""
+"""How a session ended is said as it was: to the login page, to a WebSocket and in the log."""
 
 import time
 

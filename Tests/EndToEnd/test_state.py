@@ -1,4 +1,4 @@
-"""CONTRACT §1, §5: what survives a restart, and what goes on when the control plane is gone."""
+"""What survives a restart, and what goes on when the control plane is gone."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""CONTRACT §5: two processes on one `state`, as during an upgrade or with a standby, are one gateway to their users."""
+"""Two processes on one `state`, as during an upgrade or with a standby, are one gateway to their users."""
 
 import json
 import time

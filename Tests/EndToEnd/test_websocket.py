@@ -1,4 +1,4 @@
-"""CONTRACT §4 and §5: WebSockets pass untouched, and end in words when the gateway ends them."""
+"""WebSockets pass untouched, and end in words when the gateway ends them."""
 
 import asyncio
 import base64

@@ -3,7 +3,7 @@ import Wire
 
 @testable import Gateway
 
-/// The cross-site rule, one row of the contract's text a line.
+/// Step *site* of the decision table, one of its rules a line.
 @Suite struct CheckSiteTests {
     private static let own = "Origin: https://dev-1101.example.test"
     private static let sibling = "Origin: https://dev-1102.example.test"

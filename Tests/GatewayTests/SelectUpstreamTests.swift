@@ -5,7 +5,7 @@ import Wire
 
 @testable import Gateway
 
-/// Rows 1, 2, 7 and 8 of the table of decisions.
+/// Steps *host*, *route* and *generation* of the decision table.
 @Suite struct SelectUpstreamTests {
     private static func route(_ vmid: UInt32, _ address: String, _ generation: String = "g1") -> IDERoute {
         IDERoute(vmid: vmid, endpoint: Endpoint("\(address):6000")!, generation: generation)

@@ -36,7 +36,7 @@ func address(_ text: String) -> IPAddress {
         let admission: SourceTable.Admission
     }
 
-    @Test func defaultsAreTheContracts() {
+    @Test func defaultsAreThoseOfTheExampleFile() {
         let settings = SourceSettings()
         #expect(settings.tracked == 65536 && settings.ipv4Bits == 32 && settings.ipv6Bits == 64)
         #expect(settings.https.connections == 1024 && settings.minecraft.connections == 128)

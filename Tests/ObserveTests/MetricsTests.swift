@@ -22,7 +22,7 @@ import Wire
         }
     }
 
-    @Test func everythingOfTheContractIsThere() throws {
+    @Test func everyMetricThatAlertsGoByIsThere() throws {
         let text = try render(Metrics(loops: 2))
         let expected = [
             "requests_total": "counter", "request_seconds": "histogram", "upstream_seconds": "histogram",
@@ -39,7 +39,7 @@ import Wire
         }
     }
 
-    static let contractReasons = [
+    static let reasons = [
         "headers.bytes", "headers.fields", "headers.timeout", "framing.chunk_extension", "framing.extensions",
         "framing.trailers", "framing.empty_lines", "body.minimum_rate", "response_stall", "keep_alive",
         "tls.handshake", "tls.key_updates", "http2.streams", "http2.abuse", "upstream.connect",
@@ -54,9 +54,9 @@ import Wire
     ]
 
     @Test func everyReasonIsPrintedAtZeroFromTheStart() throws {
-        #expect(RefusalReason.allCases.map(\.label.description) == Self.contractReasons)
+        #expect(RefusalReason.allCases.map(\.label.description) == Self.reasons)
         let text = try render(Metrics(loops: 1))
-        for reason in Self.contractReasons {
+        for reason in Self.reasons {
             let series = ListenerLabel.allCases.map {
                 "zlh_edge_refused_total{listener=\"\($0.label)\",reason=\"\(reason)\"}"
             }

@@ -4,7 +4,7 @@ import Wire
 
 /// The paths that are the gateway's own and never forwarded: everything under `/.zlh/`, and a launch at `/`.
 extension Exchange {
-    /// Row 4: what to do when the request is for the gateway itself, `nil` when it is the container's.
+    /// Step *own endpoints*: what to do when the request is for the gateway itself, `nil` when it is the container's.
     func gatewayEndpoint(
         _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: RequestFacts
     ) throws(GatewayFailure) -> Plan? {

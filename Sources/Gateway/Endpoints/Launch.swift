@@ -7,7 +7,7 @@ import Routing
 import Synchronization
 import Wire
 
-/// Launches: the signed ticket of the control plane becomes a session (section 5 of the contract).
+/// Launches: the signed ticket of the control plane becomes a session.
 extension Exchange {
     private static let formLimit = 8 * 1024
 

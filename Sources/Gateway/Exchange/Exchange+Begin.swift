@@ -17,8 +17,8 @@ extension Exchange {
         case redirectToHTTPS
     }
 
-    /// Decides about a request: the rows of the contract's section 4, in order. What is to be forwarded is rendered into
-    /// `outgoing` here, as the head's bytes are gone afterwards.
+    /// Decides about a request: the decision table of `LifeOfARequest.md`, in order. What is to be forwarded is rendered
+    /// into `outgoing` here, as the head's bytes are gone afterwards.
     func begin(_ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields) -> Plan {
         let (worker, connection) = (self.worker, client.connection)
         method = head.method

@@ -71,7 +71,7 @@ enum GatewayFailure: Error, Sendable {
         }
     }
 
-    /// The contract's `error` word.
+    /// The word that programs find under `error` in the JSON.
     var error: StaticString {
         switch self {
         case .badRequest, .notImplemented: "bad_request"

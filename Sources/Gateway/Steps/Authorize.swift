@@ -13,7 +13,7 @@ struct Authorized {
 }
 
 extension Exchange {
-    /// Row 5: the session for this vmid, from `X-ZLH-Token` or the cookie, or why there is none. The answer is the same
+    /// Step *session*: the one for this vmid, from `X-ZLH-Token` or the cookie, or why there is none. The answer is the same
     /// whether or not the vmid exists.
     func authorize(
         _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields

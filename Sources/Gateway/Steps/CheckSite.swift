@@ -1,7 +1,7 @@
 import Wire
 
-/// Row 6: whether another site made this request on the user's behalf. Sibling containers are *same-site* to a browser,
-/// so only the same origin is trusted (W3C Fetch Metadata, RFC 6454).
+/// Step *site*: whether another site made this request on the user's behalf. Sibling containers are *same-site* to a
+/// browser, so only the same origin is trusted (W3C Fetch Metadata, RFC 6454).
 func checkSite(
     _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, usesHeaderToken: Bool,
     hasSessionCookie: Bool

@@ -1,6 +1,6 @@
 import Wire
 
-/// Row 1 and 2 of the contract's table: the vmid that the Host names, or why there is none.
+/// Step *host*: the vmid that the Host names, or why there is none.
 func identifyVM(
     _ head: RequestHead, _ bytes: borrowing Span<UInt8>, in domain: DevDomain
 ) throws(GatewayFailure) -> UInt32 {

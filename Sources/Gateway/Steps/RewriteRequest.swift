@@ -17,8 +17,8 @@ func renderForwarded(
     out.append("\r\nX-Request-Id: ")
 }
 
-/// Renders the request for the container: the client's fields byte for byte, less what section 6 of the contract
-/// removes, plus what it sets, `forwarded` and `id`. Entity tags that compression changed are as the container made them,
+/// Renders the request for the container: the client's fields byte for byte, less what is between it and us or
+/// would claim to be ours, plus `forwarded` and `id`. Entity tags that compression changed are as the container made them,
 /// and are put into `restoredTags` too.
 func rewriteRequest(
     _ head: RequestHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, forwarded: borrowing Span<UInt8>,

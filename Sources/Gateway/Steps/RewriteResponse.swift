@@ -24,8 +24,8 @@ struct AnswerFacts {
     let epochSeconds: Int64
 }
 
-/// Renders the container's final answer head for an HTTP/1 client: its fields byte for byte, less what section 6 of the
-/// contract removes, plus what it sets.
+/// Renders the container's final answer head for an HTTP/1 client: its fields byte for byte, less what is between it and
+/// us or not its to say (hop-by-hop fields, our cookies, HSTS), plus ours.
 func rewriteResponse(
     _ head: ResponseHead, _ bytes: borrowing Span<UInt8>, _ fields: HeadFields, _ facts: AnswerFacts,
     into out: inout ByteBuffer

@@ -1,8 +1,8 @@
 import Identity
 import Routing
 
-/// Rows 7 and 8: the one place where a request gets its upstream. Pure: the same snapshot and session give the same
-/// route.
+/// Steps *route* and *generation*: the one place where a request gets its upstream. Pure: the same snapshot and session
+/// give the same route.
 func selectUpstream(
     for session: Session, vmid: UInt32, in routes: RouteTable, isNavigation: Bool
 ) throws(GatewayFailure) -> IDERoute {

@@ -6,7 +6,7 @@ import Supervisor
 struct EdgeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "zlh-edge",
-        abstract: "An edge gateway for browser IDEs.",
+        abstract: "An edge gateway for browser IDEs and Minecraft servers.",
         discussion: """
             Try it without any configuration:  zlh-edge demo
             Run it:                            zlh-edge run --config config/edge.yaml

@@ -192,6 +192,11 @@ def test_an_issued_url_opens(gw, ours):
     assert (answer.status, answer.one("location")) == (303, "/a?b=c")
 
 
+def test_a_missing_private_key_is_asked_for(gw):
+    done = run("token", "issue", "--vmid", "1101", "--user", "alice", config=gw.config_file)
+    assert done.returncode == 64 and "--key" in done.stderr and not done.stdout, done
+
+
 def test_inspect(gw):
     good = compact(gw.key, claims(1101))
     done = run("token", "inspect", good, config=gw.config_file)

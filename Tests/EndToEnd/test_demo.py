@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import ssl
@@ -15,6 +16,7 @@ from websockets.sync.client import connect
 from harness.browser import CHROMIUM, Console, chromium
 from harness.gateway import BINARY, NAVIGATION, wait_for
 from harness.raw import Raw
+from harness.tokens import unb64
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -181,6 +183,13 @@ def test_for_people(tmp_path):
     try:
         text = "\n".join(demo.lines)
         assert "https://dev-1101.zlh.localhost:" in text and demo.lines[-1] == "ready"
+        # As it stands there, also where the program is not on the PATH.
+        command = next(line for line in demo.lines if line.startswith("Another launch:")).partition(":")[2]
+        done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=20, cwd=tmp_path)
+        assert done.stdout.startswith("https://dev-1101.zlh.localhost:"), done
+        token = urllib.parse.parse_qs(urllib.parse.urlsplit(done.stdout).query)["token"][0]
+        claims = json.loads(unb64(token.split(".")[1]))
+        assert claims["exp"] - claims["iat"] == 300
     finally:
         wait_for(lambda: demo.process.poll() is None)
         assert demo.stop() == 0

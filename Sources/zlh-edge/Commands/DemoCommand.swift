@@ -16,8 +16,8 @@ struct DemoCommand: ParsableCommand {
         abstract: "Run the real gateway in front of a small demo container.",
         discussion: """
             Makes a development CA with a wildcard certificate and a launch key under a state folder, starts a demo \
-            container (a page, an echo WebSocket, a shell) and a demo Minecraft server, and prints the launch URL. Browsers resolve *.localhost \
-            themselves. The last line is "ready".
+            container (a page, an echo WebSocket, a shell) and a demo Minecraft server, and prints the launch URL. \
+            Browsers resolve *.localhost themselves. The last line is "ready".
 
             Example: zlh-edge demo --json
             """)
@@ -112,7 +112,8 @@ private struct DemoRun: Sendable {
             In Minecraft (Java), add this server and look at the list, or join:
               127.0.0.1:\(gamePort)
             For curl:        --cacert \(ca)
-            Another launch:  zlh-edge token issue --config \(folder)/edge.yaml --vmid \(Self.vmid) --user demo --url
+            Another launch:  \(CommandLine.arguments[0]) token issue --config \(folder)/edge.yaml --vmid \(Self.vmid) \
+            --user demo --lifetime 5m --url
             Log:             \(folder)/edge.log
             ready
 

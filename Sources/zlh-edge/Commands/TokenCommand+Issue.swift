@@ -91,6 +91,9 @@ extension TokenCommand {
             if key == nil, secrets.count == 1, unsafe access(path, F_OK) != 0 {
                 return try LaunchSigner(secretNamed: secrets[0], in: keys)
             }
+            if key == nil, unsafe access(path, F_OK) != 0 {
+                throw misuse("there is no \(path); name the private key with --key")
+            }
             let pem = try LaunchKeys.read(path)
             do {
                 return try LaunchSigner(privateKeyPEM: pem, in: keys)

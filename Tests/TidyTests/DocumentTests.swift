@@ -55,6 +55,16 @@ import Testing
         }
     }
 
+    /// A section or row of a paper that the reader does not have explains nothing; steps, articles and RFCs have names.
+    @Test func noCommentCitesWhatIsNotHere() {
+        for file in SourceTree.files {
+            for (index, line) in file.lines.enumerated() where line.drop(while: { $0 == " " }).hasPrefix("//") {
+                let cites = line.lowercased().contains("the contract") || line.contains("CONTRACT")
+                #expect(!cites, "\(file.path):\(index + 1): the contract is not in this repository")
+            }
+        }
+    }
+
     private func backTicked(_ line: Substring) -> [String] {
         let parts = line.split(separator: "`", omittingEmptySubsequences: false)
         return stride(from: 1, to: max(parts.count - 1, 1), by: 2).map { String(parts[$0]) }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # curl --http1.0 over TLS offers `http/1.0` in ALPN, and nothing else.
 #
-# Seen with curl 7.88.1 (7.88.1-10+deb12u15 of Debian 12, OpenSSL backend): `curl --http1.0` sends an ALPN extension whose only protocol is
-# http/1.0, which few servers name. A server that is strict about ALPN (RFC 7301 section 3.2) and knows h2 and http/1.1
-# alone must end the handshake with `no_application_protocol`, so that the request never gets through. Without the
-# option curl offers h2 and http/1.1; with --no-alpn it sends no extension and is served.
+# Seen with curl 7.88.1-10+deb12u15 of Debian 12 (OpenSSL backend): `curl --http1.0` sends an ALPN extension whose only
+# protocol is http/1.0, which few servers name. A server that is strict about ALPN (RFC 7301 section 3.2) and knows h2
+# and http/1.1 alone must end the handshake with `no_application_protocol`, so that the request never gets through.
+# Without the option curl offers h2 and http/1.1; with --no-alpn it sends no extension and is served.
 #
 # Fails when a newer curl in the package archive behaves otherwise. Needs apt-get, dpkg, python3.
 set -euo pipefail

@@ -45,12 +45,14 @@ struct ExpiringLog: ~Copyable {
 
     private let path: String
     private let kind: String
+    /// How `disown` says that the file lacks a line: by emptying it, else by removing it.
+    private let empties: Bool
     private var file: OpenFile
     /// What lies before was read or written by us.
     private var offset: Int
     /// When this record of things begins, seconds since 1970: nothing older was ever written to it.
     var beginning: Int64
-    /// We removed the file, as it lacks a line; what we hold in memory is whole.
+    /// We removed or emptied the file, as it lacks a line; what we hold in memory is whole.
     private var isDisowned = false
     /// Lines in the file, live or not.
     private(set) var lines = 0
@@ -58,7 +60,7 @@ struct ExpiringLog: ~Copyable {
     private(set) var damagedLines = 0
 
     /// Opens a file that is there; see `make`.
-    init(path: String, kind: String) throws(StateError) {
+    init(path: String, kind: String, empties: Bool) throws(StateError) {
         guard let file = try Self.reopen(path) else { throw StateError(path: path, reason: "vanished") }
         let status = try file.status()
         guard status.isRegular, status.mode & 0o077 == 0 else {
@@ -69,6 +71,7 @@ struct ExpiringLog: ~Copyable {
         }
         self.path = path
         self.kind = kind
+        self.empties = empties
         self.file = consume file
         self.beginning = header.beginning
         offset = header.size
@@ -143,13 +146,18 @@ struct ExpiringLog: ~Copyable {
         lines += records.count
     }
 
-    /// Removes the file, so that a start does not take it for whole: unlike a mark in it, this needs no room on the
-    /// disk. Only between `begin` and `end`. A rewrite puts a whole one in its place.
+    /// Removes or empties the file, so that a start does not take it for whole: unlike a mark in it, this needs no room
+    /// on the disk. Only between `begin` and `end`. A rewrite puts a whole one in its place.
     mutating func disown() {
-        StateFile.remove(path)
-        // Where even that fails, a file without a byte says the same.
-        if (try? file.status().links) != 0 { try? file.truncate(to: 0) }
+        if !empties { StateFile.remove(path) }
+        // Where a file cannot be removed, one without a byte says the same.
+        if empties || (try? file.status().links) != 0 { try? file.truncate(to: 0) }
         isDisowned = true
+    }
+
+    /// Whether another process did that to the file because it could not write a line, which we shall never see.
+    private func isDisownedElsewhere(_ status: OpenFile.Status) -> Bool {
+        !isDisowned && (empties ? status.size < offset : status.links == 0)
     }
 
     /// Whether others have written since the last time, or replaced the file. Takes no lock.
@@ -223,9 +231,7 @@ extension ExpiringLog {
     /// Where the log is now. What it has applied up to here is what a rewrite at `now` must contain.
     func place(now: Int64) throws(StateError) -> Place {
         let status = try file.status()
-        // Another process may have removed the file because it could not write a line, which we shall never see.
-        let lacksLines = status.links == 0 && !isDisowned
-        let from = lacksLines ? max(beginning, now) : beginning
+        let from = isDisownedElsewhere(status) ? max(beginning, now) : beginning
         return Place(
             inode: status.inode, offset: offset, path: path, beginning: from, header: Self.header(kind, from))
     }

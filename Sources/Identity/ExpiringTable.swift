@@ -11,8 +11,11 @@ final class ExpiringTable: Sendable {
 
     /// What one table does differently from another.
     struct Traits: Sendable {
-        /// A file that lacks a key is worse than none: it is removed when a line cannot be written.
+        /// A file that lacks a key is worse than none: when a line cannot be written, the next start finds no file, or one
+        /// without a byte, and begins the record anew.
         var mustBeWhole = false
+        /// Where there is no file nothing was ever recorded, and the record begins at 0; a file that lacks a key is emptied.
+        var missingIsWhole = false
         /// Of a key's values, numbers then, the greatest stays; else the first.
         var keepsGreatest = false
         /// `takeNews` tells what other processes added.
@@ -142,6 +145,8 @@ final class ExpiringTable: Sendable {
     ) throws(StateError) {
         self.name = name
         path = directory.map { "\($0)/\(name)" }
+        var beginning = beginning
+        if traits.missingIsWhole, let path, try StateFile.status(path) == nil { beginning = 0 }
         var initial = State(traits, beginning: beginning)
         var damagedLines = 0
         if let path {
@@ -155,7 +160,7 @@ final class ExpiringTable: Sendable {
                 }
             }
             if initial.failure == nil {
-                var log = try ExpiringLog(path: path, kind: name)
+                var log = try ExpiringLog(path: path, kind: name, empties: traits.missingIsWhole)
                 let records = try log.begin()
                 log.end()
                 damagedLines = log.damagedLines
@@ -286,7 +291,7 @@ final class ExpiringTable: Sendable {
             guard state.log == nil else { return }
             do throws(StateError) {
                 try ExpiringLog.make(path, kind: name, beginning: state.beginning)
-                state.log = try ExpiringLog(path: path, kind: name)
+                state.log = try ExpiringLog(path: path, kind: name, empties: state.traits.missingIsWhole)
             } catch {
                 state.failed(error)
             }

@@ -142,8 +142,10 @@ public final class KeyRing: Sendable {
     private static func needed(_ entries: [Keys.Entry], now: Int64, absolute: Int64) -> [Keys.Entry] {
         var out: [Keys.Entry] = []
         for (index, entry) in entries.enumerated() {
-            // A key sealed its last cookie when its successor was made.
-            let last = index + 1 < entries.count ? entries[index + 1].created : .max - absolute - slack
+            // A key sealed its last cookie when its successor was made. One that seems older than it was made under a clock
+            // that was behind, and says nothing; or this one was under a clock that was ahead.
+            let later = entries[(index + 1)...].lazy.map(\.created)
+            let last = later.first { $0 >= entry.created } ?? later.max() ?? .max - absolute - slack
             if last + absolute + slack > now { out.append(entry) }
         }
         return out

@@ -5,6 +5,8 @@ internal import Synchronization
 /// It takes a lock at a launch and when a connection shows a cookie for the first time, never per request. Processes
 /// that share `state` tell each other through two files which sessions ended and when the others were last used. So an
 /// idle session comes back neither by a restart nor by the other process, and neither ends one that the other serves.
+/// If an end cannot be written, the next start refuses all sessions from before it, as any may be the one; unless a sweep
+/// could write the whole record anew by then.
 public final class SessionRegistry: Sendable {
     /// One of several, so that a sweep never holds up a loop for long.
     private final class Shard: Sendable {
@@ -39,7 +41,7 @@ public final class SessionRegistry: Sendable {
         limit = Mutex(limits)
         endings = try ExpiringTable(
             directory: directory, name: "ended-sessions", beginning: now.epoch, now: now,
-            traits: .init(tellsNews: true, keptByStart: 600))
+            traits: .init(mustBeWhole: true, missingIsWhole: true, tellsNews: true, keptByStart: 600))
         activity = try ExpiringTable(
             directory: directory, name: "session-activity", beginning: now.epoch, now: now,
             traits: .init(keepsGreatest: true, tellsNews: true))
@@ -56,7 +58,8 @@ public final class SessionRegistry: Sendable {
         return shard(of: fingerprint).sessions.withLock { sessions in
             if let known = sessions[fingerprint] { return known }
             let idleSince = lastUse(fingerprint, now) ?? now.steady
-            let session = Session(sealed, fingerprint, idleSince: idleSince, ended: reasonEnded(fingerprint))
+            let ended = reasonEnded(fingerprint) ?? (cannotTell(issuedAt: sealed.issuedAt) ? .expired : nil)
+            let session = Session(sealed, fingerprint, idleSince: idleSince, ended: ended)
             if session.check(now: now, idle: limits.idle) != nil { return session }
             if sessions.count >= shardCapacity { evict(from: &sessions) }
             sessions[fingerprint] = session
@@ -64,6 +67,9 @@ public final class SessionRegistry: Sendable {
             return session
         }
     }
+
+    /// Whether a session made of a token of this `iat` may have been ended by a process that could not write it down.
+    public func cannotTell(issuedAt: Int64) -> Bool { issuedAt < endings.beginning }
 
     /// Makes room by forgetting the longest unused of a few. It is not ended: its cookie brings it back.
     private func evict(from sessions: inout [SessionFingerprint: Session]) {
@@ -132,6 +138,8 @@ public final class SessionRegistry: Sendable {
                 }
             }
         }
+        // The clock was ahead when the record was begun.
+        endings.begin(notAfter: now.epoch)
         endings.sweep(now: now)
         activity.sweep(now: now)
         return max(ended, endedElsewhere)
@@ -139,6 +147,9 @@ public final class SessionRegistry: Sendable {
 
     /// Why a file of sessions is behind memory; nil when all is well.
     public var failure: StateError? { endings.failure ?? activity.failure }
+
+    /// Lines about ended sessions that were skipped as damaged when the file was opened.
+    public var damagedLines: Int { endings.damagedLines }
 
     // MARK: - Other processes
 

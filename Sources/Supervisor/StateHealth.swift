@@ -22,7 +22,7 @@ struct StateHealth {
         var meaning: StaticString {
             switch self {
             case .spentTokens: "used launch tokens are not recorded: a start refuses all that were issued before it"
-            case .sessions: "logouts are not recorded: a restart forgets them"
+            case .sessions: "logouts are not recorded: a start refuses all sessions from before it"
             case .revocations: "revocations are not recorded: a restart forgets them"
             case .keyRing: "a new key cannot be kept"
             case .lastGood: "a start with a broken routes file would serve older routes, or none"
@@ -72,5 +72,19 @@ extension Supervisor {
                 $0.field("meaning", part.meaning)
             }
         }
+    }
+
+    /// Says at the start what records of `state` had lines that could not be understood, and what follows from that.
+    func warnOfDamagedState() {
+        func warn(_ file: StaticString, _ lines: Int, _ message: StaticString) {
+            guard lines > 0 else { return }
+            logEvent(.warning, "state_damaged") {
+                $0.field("file", file)
+                $0.field("lines", lines)
+                $0.field("message", message)
+            }
+        }
+        warn("spent-tokens", shared.spent.damagedLines, "launch tokens issued before this start are refused")
+        warn("ended-sessions", shared.sessions.damagedLines, "sessions from before this start are refused")
     }
 }

@@ -137,13 +137,7 @@ public final class Supervisor {
         warnings += inherited.warnings
         warnings += certificates.flatMap { certificate in certificate.warnings.map { "\(certificate.path): \($0)" } }
         for warning in warnings { logEvent(.warning, "warning") { $0.field("message", text: warning) } }
-        if shared.spent.damagedLines > 0 {
-            logEvent(.warning, "state_damaged") {
-                $0.field("file", "spent-tokens")
-                $0.field("lines", shared.spent.damagedLines)
-                $0.field("message", "launch tokens issued before this start are refused")
-            }
-        }
+        warnOfDamagedState()
         warnOfCertificates()
         warnOfDescriptors()
         do {

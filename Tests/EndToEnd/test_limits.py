@@ -690,6 +690,16 @@ def test_launches_that_succeed_are_not_counted(make_gateway):
         assert gw.redeem(1101, gw.token(1101), source="127.9.0.1").status == 303
 
 
+@over_both
+def test_who_is_sent_to_log_in_is_not_counted(make_gateway):
+    """Many people behind one address, or one whose tabs all open again."""
+    gw = make_gateway(limits={"exempt": [], "https": {"unauthenticated": "1/s", "unauthenticated_burst": 3}},
+                      ide={"login_url": "https://portal.example/{vmid}"})
+    for vmid in range(1101, 1121):
+        assert gw.request(vmid, headers=NAVIGATION, source="127.9.0.1").status == 303
+    assert {gw.request(1101, headers=FETCH, source="127.9.0.1").status for _ in range(8)} == {401, 429}
+
+
 def test_sources_are_prefixes(make_gateway):
     gw = limited(make_gateway, source={"ipv4": 24}, https={"unauthenticated": "1/s", "unauthenticated_burst": 4})
     statuses = [gw.request(1101, headers=FETCH, source=f"127.9.0.{n}").status for n in range(1, 9)]

@@ -98,6 +98,22 @@ def test_a_damaged_line_of_the_spent_file_is_no_way_to_replay(make_gateway):
     assert gw.redeem(1101, gw.token(1101)).status == 303
 
 
+def test_a_damaged_line_of_the_ended_sessions_is_no_way_back(make_gateway):
+    gw = make_gateway()
+    cookie = gw.launch(1101)
+    assert gw.request(1101, "/.zlh/logout", method="POST", body=b"", cookie=cookie).status == 204
+    gw.stop()
+    path = gw.directory / "state" / "ended-sessions"
+    head, line = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + b"\0" * (len(line) - 1) + b"\n")
+    start_later(gw)
+    assert gw.request(1101, "/.zlh/session", FETCH, cookie=cookie).status == 401
+    gw.wait_log(lambda entry: entry["event"] == "state_damaged" and entry["file"] == "ended-sessions")
+    new = gw.launch(1101)
+    gw.restart()
+    assert gw.request(1101, "/.zlh/session", FETCH, cookie=new).status == 200
+
+
 def test_logged_out_sessions_stay_out_after_a_restart(make_gateway):
     gw = make_gateway()
     cookie = gw.launch(1101)
@@ -322,6 +338,81 @@ def test_tokens_that_a_dead_process_could_not_record_are_refused_by_the_next(mak
         second.restart()
         assert second.redeem(1101, token).status == 403
         assert second.redeem(1101, second.token(1101)).status == 303
+        second.stop()
+
+
+def log_out_until_unrecorded(gw) -> str:
+    """The cookie of a session whose logout cannot have been recorded: the rest of a page holds less than 100."""
+    cookies = [gw.launch(1101) for _ in range(100)]
+    for cookie in cookies:
+        assert gw.request(1101, "/.zlh/logout", method="POST", body=b"", cookie=cookie).status == 204
+    assert failed(gw) == 1
+    return cookies[-1]
+
+
+def session_status(gw, cookie: str) -> int:
+    return gw.request(1101, "/.zlh/session", FETCH, cookie=cookie).status
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["room", "still full"])
+def test_a_logout_that_could_not_be_recorded_holds_after_a_restart(make_gateway, tmp_path, full):
+    """The next start cannot tell which sessions ended, so it takes none from before it."""
+    gw = make_gateway(start=False)
+    with full_disk(gw, tmp_path) as (fill, free):
+        gw.start()
+        alive = gw.launch(1101)
+        fill()
+        ended = log_out_until_unrecorded(gw)
+        assert [session_status(gw, cookie) for cookie in (alive, ended)] == [200, 401]
+        waiting = gw.token(1101)
+        gw.kill()
+        if not full:
+            free()
+        start_later(gw)
+        assert [session_status(gw, cookie) for cookie in (alive, ended)] == [401, 401]
+        assert gw.redeem(1101, waiting).status == 403
+        new = gw.launch(1101)
+        assert session_status(gw, new) == 200
+        if full:
+            free()
+        wait_for(lambda: failed(gw) == 0, 10)
+        gw.restart()
+        assert session_status(gw, new) == 200
+        assert session_status(gw, ended) == 401
+
+
+def test_a_logout_on_a_full_disk_is_recorded_once_there_is_room(make_gateway, tmp_path):
+    gw = make_gateway(start=False)
+    with full_disk(gw, tmp_path) as (fill, free):
+        gw.start()
+        alive = gw.launch(1101)
+        fill()
+        ended = log_out_until_unrecorded(gw)
+        free()
+        wait_for(lambda: failed(gw) == 0, 10)
+        gw.stop()
+        start_later(gw)
+        assert [session_status(gw, cookie) for cookie in (alive, ended)] == [200, 401], "nobody else is logged out"
+
+
+def test_a_logout_that_a_dead_process_could_not_record_holds(make_gateway, tmp_path):
+    """The other process lives on, and writes a record that lacks it."""
+    first = make_gateway(start=False)
+    with full_disk(first, tmp_path) as (fill, free):
+        first.start()
+        second = make_gateway(start=False, keys=first.keys)
+        second.write_config(state=str(first.directory / "state"))
+        second.start()
+        fill()
+        ended = log_out_until_unrecorded(first)
+        first.kill()
+        time.sleep(1.5)
+        free()
+        wait_for(lambda: failed(second) == 0, 10)
+        time.sleep(1.1)
+        second.restart()
+        assert session_status(second, ended) == 401
+        assert session_status(second, second.launch(1101)) == 200
         second.stop()
 
 

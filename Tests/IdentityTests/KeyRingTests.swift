@@ -189,6 +189,25 @@ extension KeyRing.Keys {
         }
     }
 
+    @Test("a clock that is a year behind for a moment, as before the network is up, drops no key")
+    func jumpBack() throws {
+        try withDirectory { directory in
+            let ring = try ring(directory)
+            let start = Self.now + 20 * 3600
+            let cookie = ring.keys.seal(Self.session, Self.host)
+            for second: Int64 in 0..<5 {
+                let behind = Moment(epoch: start - 365 * Self.day, steady: moment(start).steady + second)
+                _ = try ring.maintain(now: behind)
+            }
+            for second: Int64 in 5..<700 { _ = try ring.maintain(now: moment(start + second)) }
+            #expect(ring.keys.open(cookie, Self.host) == Self.session)
+            for day: Int64 in 1...3 {
+                for second: Int64 in [0, 601] { _ = try ring.maintain(now: moment(start + day * Self.day + second)) }
+            }
+            #expect(ring.keys.open(cookie, Self.host) == nil && ring.keys.entries.count <= 3)
+        }
+    }
+
     @Test("a ring whose file is removed under it is written anew")
     func removed() throws {
         try withDirectory { directory in

@@ -107,6 +107,8 @@ extension Exchange {
         let sealed = SealedSession(
             claims: claims, generation: route.generation, limits: snapshot.settings.session, now: now.epoch)
         if snapshot.revocations.covers(sealed) { throw refuseLaunch(.revoked) }
+        // Its cookie would be refused.
+        if worker.shared.sessions.cannotTell(issuedAt: claims.issuedAt) { throw refuseLaunch(.beforeStart) }
         if method == .head { return try foretell(token, claims, sealed, to: target, cookies.session) }
         let (outcome, made) = spend(token, claims, for: sealed, now)
         switch outcome {

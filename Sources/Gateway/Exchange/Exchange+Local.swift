@@ -47,9 +47,11 @@ extension Exchange {
             worker.refuse(failure.reason, client.address)
             return breakOff()
         }
+        var login: [UInt8]?
+        if case .unauthorized(let why) = failure { login = loginLocation(why) }
         switch failure {
-        // What another site causes is not held against the visitor whom it uses.
-        case _ where facts?.asker == .foreign: break
+        // What another site causes is not held against the visitor whom it uses, nor is what is sent to log in.
+        case _ where facts?.asker == .foreign || login != nil: break
         case .unauthorized, .forbidden:
             let nowMs = Int64(worker.nowMs)
             if let waitMs = worker.shared.sources.takeUnauthenticated(client.address, nowMs: nowMs) {
@@ -63,11 +65,11 @@ extension Exchange {
         if failure.closesConnection { client.closesAfterAnswer = true }
         if isUpgrade || facts?.isUpgrade == true { client.closesAfterAnswer = true }
 
-        if case .unauthorized(let why) = failure, let location = loginLocation(why) {
+        if case .unauthorized(let why) = failure, let login {
             prepareLocal(303)
             var head = ByteBuffer(capacity: 1024)
             appendStatus(303, to: &head)
-            appendLocation(location, to: &head)
+            appendLocation(login, to: &head)
             appendClearedCookieIfSent(why, to: &head)
             finishLocal(&head, ByteBuffer(), hasBody: true)
             return

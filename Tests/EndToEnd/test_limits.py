@@ -911,6 +911,29 @@ def test_handshakes_that_never_end_make_room(make_gateway):
         sock.close()
 
 
+@pytest.mark.parametrize("length", [30_000, 10 << 20], ids=["small", "large"])
+def test_bodies_that_were_refused_make_room(make_gateway, length):
+    """Whether the connection is kept for when the little that is left has come, or only read to its end."""
+    gw = limited(make_gateway, connections=16)
+    refused = []
+    for number in range(16):
+        raw = gw.raw(1101, source=f"127.9.1.{number + 1}")
+        raw.open("POST", length=length)
+        raw.write(bytes(1000))
+        assert raw.answer().status == 401
+        refused.append(raw)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 1.2:  # they still come
+        for raw in refused:
+            raw.write(bytes(100))
+        time.sleep(0.1)
+    for number in range(6):
+        assert gw.request(1101, headers=FETCH, source=f"127.9.2.{number + 1}", timeout=1).status == 401
+    for raw in refused:
+        raw.close()
+    counted(gw, "connections")
+
+
 def test_a_place_given_back_is_taken_at_once_and_waiting_costs_nothing(make_gateway):
     gw = limited(make_gateway, connections=16)
     upstream = gw.upstream(upgrades_and(echoes_bytes))

@@ -92,16 +92,20 @@ final class ClientConnection: Downstream {
     /// When it goes to make room for others (`IdleOrder`), `nil` while it is of use.
     var idleOrder: UInt64? {
         switch phase {
-        case .proxyHeader, .handshake: return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
+        case .proxyHeader, .handshake: break
         case .open:
-            guard http2.map({ $0.openStreams == 0 }) ?? (exchange.phase == .idle), !stream.isBlocked else { return nil }
+            // The rest of a body that was refused is of no use to anybody.
+            let isDiscarding = exchange?.phase == .discarding
+            let isResting = isDiscarding || http2.map { $0.openStreams == 0 } ?? (exchange.phase == .idle)
+            guard isResting, !stream.isBlocked else { return nil }
             // One that has yet to ask for anything is a newcomer itself: newcomers would close each other's connections.
-            if watch != .opening, inbound.isEmpty, !(http2?.isInsideHead ?? false) {
+            if !isDiscarding, watch != .opening, inbound.isEmpty, !(http2?.isInsideHead ?? false) {
                 return IdleOrder.idle(sinceMs: idleSinceMs)
             }
-            return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
-        case .lingering, .closed: return nil
+        case .lingering: guard case .refusedBody = farewell else { return nil }
+        case .closed: return nil
         }
+        return IdleOrder.unfinished(sinceMs: idleSinceMs, nowMs: worker.nowMs)
     }
 
     /// Whether the rest of a request's body is still to come.

@@ -7,10 +7,11 @@ import time
 import pytest
 
 from harness import upstreams as rogue
+from harness.frames import Frames
 from harness.gateway import FETCH, free_port, wait_for
 from harness.minecraft import Client, handshake, login_start
 from harness.raw import Closed
-from harness.upstreams import echoes_bytes, upgrades_and
+from harness.upstreams import answer, echoes_bytes, replies, upgrades_and
 from harness.websocket import opened
 
 KIB = 1 << 10
@@ -185,3 +186,26 @@ def test_who_holds_the_memory_cannot_keep_others_out(make_gateway, kind):
     assert bystander.read_exactly(4) == b"here"
     for raw in (*held, bystander):
         raw.close()
+
+
+def test_small_answers_that_nobody_takes_give_way_first(make_gateway):
+    """Their containers are done with them, so that only what waits for the clients' windows is left."""
+    gw = make_gateway(threads=1, limits={"memory": "32m"})
+    upstream, calm = gw.upstream(replies(answer(bytes(16_000)))), gw.upstream(upgrades_and(echoes_bytes))
+    cookie, other = gw.launch(upstream.vmid), gw.launch(calm.vmid)
+    bystander = opened(gw.raw(calm.vmid, source="127.9.9.9"), cookie=other)
+    held, begin = [], time.monotonic()
+    try:
+        while time.monotonic() - begin < 9:
+            held.append(Frames(gw, upstream.vmid, initial=((4, 0),), timeout=2))
+            for batch in range(0, 240, 20):
+                held[-1].raw(b"".join(held[-1].request(1 + 2 * (batch + n), cookie=cookie) for n in range(20)))
+                held[-1].pump_for(0.05)
+    except (OSError, Closed):
+        pass
+    wait_for(lambda: gw.refused("memory") > 0, 12, "relief")
+    assert gw.request(1101, headers=FETCH, timeout=8).status == 401
+    bystander.send(b"here")
+    assert bystander.read_exactly(4) == b"here"
+    for client in (*held, bystander):
+        client.close()

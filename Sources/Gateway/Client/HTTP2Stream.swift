@@ -102,6 +102,9 @@ final class HTTP2Stream: Downstream {
     /// Bytes that wait here for somebody slow.
     var heldBytes: Int { pending.count + inbound.count + exchange.heldBytes }
 
+    /// Bytes that were passed on, either way. The end of an answer may wait here when its exchange is over.
+    var bytesTaken: UInt64 { exchange.bytesTaken &- UInt64(pending.count) }
+
     override func shed() {
         endExchange()
         abort(.memory)

@@ -32,8 +32,8 @@ extension Worker {
                 continue
             }
             look(client, client.stream.pendingBytes, client.bytesTaken)
-            for case let stream? in http2.streams where stream.isOpen {
-                look(stream, stream.heldBytes, stream.exchange.bytesTaken)
+            for case let stream? in http2.streams where stream.isOpen || stream.heldBytes > 0 {
+                look(stream, stream.heldBytes, stream.bytesTaken)
             }
         }
     }

@@ -270,6 +270,19 @@ def test_a_containers_early_answer_can_be_read_too(gw):
     assert all_first(gw, upstream.vmid, 60 * MB, False, cookie=gw.launch(upstream.vmid)) == (413, b"too big")
 
 
+def test_an_answer_that_breaks_off_meanwhile_can_be_read_too(gw):
+    def breaks_off(connection):
+        connection.read_head()
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nHelloThere")
+        connection.sock.shutdown(socket.SHUT_WR)
+        connection.wait_closed(5)
+
+    upstream = gw.upstream(breaks_off)
+    with pytest.raises(http.client.IncompleteRead) as short:
+        all_first(gw, upstream.vmid, 6 * MB, False, MB, cookie=gw.launch(upstream.vmid))
+    assert short.value.partial == b"HelloThere"
+
+
 def test_over_http_2_the_refusal_comes_with_a_reset_that_blames_nobody(gw):
     with gw.http2(1101) as connection:
         stream = connection.open("POST", length=60 * MB)

@@ -42,9 +42,14 @@ extension ClientConnection {
         let body = exchange.body
         exchange.reset()
         if !closes { return becameIdle() }
-        guard unread, !worker.isDraining else { return closePolitely(nil) }
-        if case .length = body.framing { return closePolitely(nil, .refusedBody(body.remaining)) }
-        closePolitely(nil, .refusedBody(nil))
+        closePolitely(nil, farewell(behind: body))
+    }
+
+    /// What is due when the connection ends with the answer to a request of this body.
+    func farewell(behind body: RequestBody) -> Farewell {
+        if body.isComplete || worker.isDraining { return .plain }
+        if case .length = body.framing { return .refusedBody(body.remaining) }
+        return .refusedBody(nil)
     }
 
     /// The connection waits for its next request.

@@ -334,7 +334,9 @@ final class ClientConnection: Downstream {
 
     override func answered(unread: Bool) { answeredHTTP1(unread: unread) }
 
-    override func cut(showsItsEnd: Bool) { closePolitely(nil, showsItsEnd ? .plain : .cut) }
+    override func cut(showsItsEnd: Bool, _ body: RequestBody) {
+        closePolitely(nil, showsItsEnd ? farewell(behind: body) : .cut)
+    }
 
     override func endTunnel(_ farewell: TunnelFarewell) {
         switch farewell {

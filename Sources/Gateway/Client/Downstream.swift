@@ -95,8 +95,8 @@ class Downstream: EventSource {
     /// The exchange is over; `unread` when the client has not sent its whole body.
     func answered(unread: Bool) { abstract() }
     /// The answer under way cannot be completed: what was sent of it still goes out, and then its end shows that it is
-    /// not the whole. `showsItsEnd` when its framing tells that.
-    func cut(showsItsEnd: Bool) { abstract() }
+    /// not the whole. `showsItsEnd` when its framing tells that; `body` is the request's, of which more may come.
+    func cut(showsItsEnd: Bool, _ body: RequestBody) { abstract() }
     /// Resets: what was sent must not pass for the whole.
     func abort(_ reason: RefusalReason?) { abstract() }
     /// Resets it and all it carries, as memory is short.

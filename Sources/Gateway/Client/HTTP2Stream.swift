@@ -271,7 +271,7 @@ final class HTTP2Stream: Downstream {
         refusesRest = unread || input == .open
     }
 
-    override func cut(showsItsEnd: Bool) { resetBehindPending(.internalError) }
+    override func cut(showsItsEnd: Bool, _ body: RequestBody) { resetBehindPending(.internalError) }
 
     /// Ends the answer short. A reset now would overtake its head and what is pending of its body.
     private func resetBehindPending(_ code: HTTP2Error) {

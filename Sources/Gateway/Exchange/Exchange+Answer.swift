@@ -403,9 +403,9 @@ extension Exchange {
         }
         if client.push() == .failed { return client.lost() }
         finishRecord()
-        let showsItsEnd = answer.framing != .untilClose
+        let (showsItsEnd, body) = (answer.framing != .untilClose, self.body)
         reset()
-        client.cut(showsItsEnd: showsItsEnd)
+        client.cut(showsItsEnd: showsItsEnd, body)
     }
 
     /// The client took what waited after a stall, which had taken the place of what was watched before.

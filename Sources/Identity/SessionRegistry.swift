@@ -159,7 +159,7 @@ public final class SessionRegistry: Sendable {
         activity.readOthers(now: now)
         for record in activity.takeNews() {
             guard let used = Int64(record.value), let session = known(record.key) else { continue }
-            session.touch(steady: now.steady - max(0, now.epoch - used))
+            session.touch(steady: Self.steady(ofUse: used, now))
             session.markUsed()
         }
         endings.readOthers(now: now)
@@ -196,7 +196,12 @@ public final class SessionRegistry: Sendable {
     private func lastUse(_ fingerprint: SessionFingerprint, _ now: Moment) -> Int64? {
         if activity.isEmpty { return nil }
         guard let used = activity.value(fingerprint.text).flatMap({ Int64($0) }) else { return nil }
-        return now.steady - max(0, now.epoch - used)
+        return Self.steady(ofUse: used, now)
+    }
+
+    /// By our steady clock what a file says of a use; whatever it says.
+    private static func steady(ofUse epoch: Int64, _ now: Moment) -> Int64 {
+        now.steady - max(0, now.epoch - max(0, epoch))
     }
 
     private func known(_ key: String) -> Session? {

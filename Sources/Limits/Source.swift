@@ -44,10 +44,13 @@ struct Source: Sendable {
     /// Refusals that it is just being told, which are no open connections.
     var refusals: Int32 = 0
 
+    /// Tunnels, and answers that last, which may outlive the connection's ticket.
+    var streams: Int32 = 0
+
     var open: Int { Int(kinds[0].open) + Int(kinds[1].open) }
 
     /// Whether a ticket of it is out.
-    var hasOpen: Bool { open > 0 || refusals > 0 }
+    var hasOpen: Bool { open > 0 || refusals > 0 || streams > 0 }
 
     /// Whether any kind still refuses it.
     func isBlocked(nowMs: Int64) -> Bool {
@@ -77,6 +80,13 @@ struct Source: Sendable {
     mutating func takeRefusal(atMost most: Int) -> Bool {
         guard Int(refusals) < most else { return false }
         refusals += 1
+        return true
+    }
+
+    /// Counts a tunnel, or an answer that lasts, unless it has as many as one source may.
+    mutating func takeStream(_ settings: SourceSettings) -> Bool {
+        guard settings.places == 0 || Int(streams) < settings.places else { return false }
+        streams += 1
         return true
     }
 

@@ -174,6 +174,32 @@ extension SourceTable {
     }
 }
 
+// MARK: Streams
+
+extension SourceTable {
+    /// Counts a tunnel, or an answer that lasts, for the source of a connection that is open; false when it has as many
+    /// as one source may.
+    public func takeStream(_ ticket: Ticket) -> Bool {
+        if ticket.place < 0 { return true }
+        if ticket.shard == Self.sharedShard { return overflow.withLock { $0.source.takeStream($0.settings) } }
+        return shards[Int(ticket.shard)].state.withLock { $0.sources[Int(ticket.place)].takeStream($0.settings) }
+    }
+
+    /// It is over. Called once for every success of `takeStream`, perhaps after `disconnect`.
+    public func endStream(_ ticket: Ticket) {
+        if ticket.place < 0 { return }
+        if ticket.shard == Self.sharedShard {
+            overflow.withLock { $0.source.streams -= 1 }
+            return
+        }
+        shards[Int(ticket.shard)].state.withLock { state in
+            let at = Int(ticket.place)
+            state.sources[at].streams -= 1
+            if !state.sources[at].hasOpen { state.settle(at, nowMs: state.latestMs) }
+        }
+    }
+}
+
 // MARK: Rates
 
 extension SourceTable {

@@ -29,8 +29,6 @@ final class Backend: Sendable {
         set { isDrainingFlag.store(newValue, ordering: .relaxed) }
     }
 
-    var mayTakePlayers: Bool { isUp && !isDraining }
-
     func enter() { openCount.add(1, ordering: .relaxed) }
     func leave() { openCount.subtract(1, ordering: .relaxed) }
 

@@ -11,6 +11,8 @@ struct HealthMonitor {
     /// Checks under way at once of backends in rotation, and as many of others: however many are silent, those that
     /// answer are looked at in time.
     private static let atOnce = 64
+    /// What is not settled is looked into again so soon.
+    private static let againMs: UInt64 = 1000
     /// A status of this protocol is asked for: servers of every age answer it.
     static let protocolVersion: Int32 = 47
 
@@ -51,12 +53,17 @@ struct HealthMonitor {
         return true
     }
 
-    /// A ping ended; says whether the backend comes back or goes, nil when nothing changes.
-    mutating func ended(_ backend: Backend, isGood: Bool, _ health: HealthSettings, nowMs: UInt64) -> Bool? {
+    /// A ping ended, nil when it could not be sent; says whether the backend comes back or goes, nil when nothing changes.
+    mutating func ended(_ backend: Backend, isGood: Bool?, _ health: HealthSettings, nowMs: UInt64) -> Bool? {
         let id = ObjectIdentifier(backend)
         var state = states[id, default: State()]
         if let wasUp = state.runningUp { if wasUp { running.up -= 1 } else { running.down -= 1 } }
         state.runningUp = nil
+        guard let isGood else {
+            state.nextMs = nowMs + Self.againMs
+            states[id] = state
+            return nil
+        }
         state.successes = isGood ? state.successes + 1 : 0
         state.failures = isGood ? 0 : state.failures + 1
         var verdict: Bool?
@@ -64,7 +71,7 @@ struct HealthMonitor {
         if !isGood, backend.isUp, state.failures >= health.fall { verdict = false }
         // A first doubt is looked into soon; what is settled waits its turn.
         let isSettled = (verdict ?? backend.isUp) == isGood
-        state.nextMs = nowMs + UInt64(max(1, isSettled ? health.intervalMs : min(health.intervalMs, 1000)))
+        state.nextMs = nowMs + UInt64(max(1, isSettled ? health.intervalMs : min(health.intervalMs, Int(Self.againMs))))
         states[id] = state
         return verdict
     }
@@ -87,7 +94,7 @@ extension MinecraftWorker {
     }
 
     /// A health check ended.
-    func healthChecked(_ backend: Backend, _ route: RouteState, isGood: Bool, json: [UInt8]?) {
+    func healthChecked(_ backend: Backend, _ route: RouteState, isGood: Bool?, json: [UInt8]?) {
         if let json { route.status.withLock { $0.note(json, nowMs: nowMs) } }
         let verdict = health?.ended(backend, isGood: isGood, settings.health, nowMs: nowMs)
         if let verdict, route.route.health != .none, snapshot.has(backend) { backendChanged(backend, up: verdict) }

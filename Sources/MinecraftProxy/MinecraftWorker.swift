@@ -110,9 +110,11 @@ public final class MinecraftWorker: LoopGuest {
         switch probe.purpose {
         case .health(let route):
             let isGood = route.route.health == .connect ? probe.isConnected : json != nil
-            healthChecked(probe.backend, route, isGood: isGood, json: json)
+            healthChecked(probe.backend, route, isGood: probe.hadNoDescriptor ? nil : isGood, json: json)
         case .fetch(let route, let version, let host, let attempt):
-            if json == nil, attempt + 1 < min(route.backends.count, 3) {
+            if json == nil, attempt + 1 < min(route.backends.count, 3),
+                route.status.withLock({ $0.takeDial(nowMs: nowMs) })
+            {
                 return fetchStatus(route, version, host: host, attempt: attempt + 1)
             }
             statusEnded(route, version, json)
@@ -186,13 +188,13 @@ public final class MinecraftWorker: LoopGuest {
     public func idleConnections() -> [UInt64] { players.all.compactMap(\.idleOrder) }
 
     /// Closes such players.
-    public func closeIdle(notAfter: UInt64, atMost: Int) -> Int {
+    public func closeIdle(notAfter: UInt64, atMost: Int, forMemory: Bool) -> Int {
         let victims = players.all
             .compactMap { player in player.idleOrder.map { (order: $0, player: player) } }
             .filter { $0.order <= notAfter }
             .sorted { $0.order < $1.order }
             .prefix(atMost)
-        for victim in victims { victim.player.shed(.connections) }
+        for victim in victims { victim.player.shed(forMemory ? .memory : .connections) }
         return victims.count
     }
 

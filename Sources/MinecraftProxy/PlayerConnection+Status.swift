@@ -152,9 +152,8 @@ extension PlayerConnection {
         }
         let version = HealthMonitor.protocolVersion
         let timeoutMs = UInt64(max(1, worker.settings.health.timeoutMs))
-        let decision: StatusCache.Decision = found.status.withLock {
-            if let last = $0.last { return .other(last) }
-            return $0.look(version, loop: worker.index, canDial: true, timeoutMs: timeoutMs, nowMs: worker.nowMs)
+        let decision = found.status.withLock {
+            $0.lookForAny(version, loop: worker.index, timeoutMs: timeoutMs, nowMs: worker.nowMs)
         }
         switch decision {
         case .fetch, .wait:
@@ -170,7 +169,7 @@ extension PlayerConnection {
         guard let ping = legacyPing else { return close() }
         guard let route = takeCurrentRoute() else { return }
         let text = route.route.offlineMotd ?? worker.settings.messages.offline
-        guard route.absence == nil, let answer = route.status.withLock({ $0.last }),
+        guard route.absence == nil, let answer = route.status.withLock({ $0.current(nowMs: worker.nowMs) }),
             let status = MinecraftStatus(answer.json.span)
         else { return sayLegacy(text, .offline, .unreachable) }
         record.finish(.ok, nil)

@@ -31,13 +31,15 @@ final class RouteState: Sendable {
 
     var absence: Absence? {
         if backends.indices.contains(where: mayTakePlayers) { return nil }
-        return backends.contains(where: \.isUp) ? .draining : .offline
+        let isDrained = !backends.indices.contains(where: isWanted)
+        return isDrained && backends.contains(where: \.isUp) ? .draining : .offline
     }
 
-    /// Whether a backend is up and not drained, neither by command nor by a weight of 0 in the routes.
-    private func mayTakePlayers(_ index: Int) -> Bool {
-        backends[index].mayTakePlayers && route.backends[index].weight > 0
-    }
+    /// Whether a backend is not drained, neither by command nor by a weight of 0 in the routes.
+    private func isWanted(_ index: Int) -> Bool { !backends[index].isDraining && route.backends[index].weight > 0 }
+
+    /// Whether it is also in rotation.
+    private func mayTakePlayers(_ index: Int) -> Bool { backends[index].isUp && isWanted(index) }
 
     /// Chooses a backend for a player and counts the player there. `tried` holds places in the route.
     func choose(for source: IPAddress, tried: Set<Int>, slowStartMs: Int, nowMs: UInt64) -> (Int, Backend)? {
@@ -58,10 +60,10 @@ final class RouteState: Sendable {
         }
     }
 
-    /// When every backend is out of rotation: one of them all the same, each in turn, and once a second at most. Checks can
+    /// When every backend that is not drained is out of rotation: one of them all the same, each in turn, and once a second at most. Checks can
     /// be wrong of a server that answers no ping.
     func chooseLastResort(nowMs: UInt64) -> (Int, Backend)? {
-        let places = backends.indices.filter { !backends[$0].isDraining && route.backends[$0].weight > 0 }
+        let places = backends.indices.filter(isWanted)
         guard !places.isEmpty, shared.mayTryLastResort(nowMs: nowMs) else { return nil }
         let turn = shared.lastResortTurn.add(1, ordering: .relaxed).newValue
         let index = places[Int(truncatingIfNeeded: turn & 0xffff) % places.count]

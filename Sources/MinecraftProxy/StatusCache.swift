@@ -65,6 +65,12 @@ struct StatusCache: Sendable {
         return newest.map { .other($0) } ?? .stale(nil)
     }
 
+    /// Decides for a client that any answer will do for.
+    mutating func lookForAny(_ version: Int32, loop: Int, timeoutMs: UInt64, nowMs: UInt64) -> Decision {
+        if let newest, elapsed(newest.atMs, nowMs) < Self.freshMs { return .other(newest) }
+        return look(version, loop: loop, canDial: true, timeoutMs: timeoutMs, nowMs: nowMs)
+    }
+
     /// A fetch for a protocol ended; which loops have somebody to be told.
     mutating func finished(_ version: Int32, json: [UInt8]?, nowMs: UInt64) -> Set<Int> {
         entries[version]?.fetchingMs = nil
@@ -87,8 +93,11 @@ struct StatusCache: Sendable {
         failedMs = nil
     }
 
-    /// Whatever answer came last.
-    var last: Answer? { newest }
+    /// The newest answer, unless it is old, or no longer fresh and a backend was asked since in vain.
+    func current(nowMs: UInt64) -> Answer? {
+        let validMs = failedMs == nil ? 2 * Self.freshMs : Self.freshMs
+        return newest.flatMap { elapsed($0.atMs, nowMs) < validMs ? $0 : nil }
+    }
 
     /// What there is for somebody whose fetch failed, or took too long.
     var fallback: Decision { .stale(newest) }
@@ -106,7 +115,8 @@ struct StatusCache: Sendable {
         return true
     }
 
-    private mutating func takeDial(nowMs: UInt64) -> Bool {
+    /// Whether one more backend may be dialled.
+    mutating func takeDial(nowMs: UInt64) -> Bool {
         if elapsed(dialWindowMs, nowMs) >= 1000 {
             dialWindowMs = nowMs
             dials = 0

@@ -20,6 +20,8 @@ final class StatusProbe: EventSource {
     private var inbound = ByteBuffer()
     private var request = ByteBuffer()
     private(set) var isConnected = false
+    /// We ran short of descriptors, which says nothing of the backend.
+    private(set) var hadNoDescriptor = false
     private var isOver = false
 
     init(
@@ -44,6 +46,7 @@ final class StatusProbe: EventSource {
             stream = consume made
             worker.loop.setDeadline(worker.nowMs + UInt64(max(1, timeoutMs)), for: self)
         } catch {
+            hadNoDescriptor = error.isOutOfDescriptors
             finish(nil)
         }
     }

@@ -7,8 +7,8 @@ public protocol LoopGuest: AnyObject {
     func stopNow()
     /// How long its connections have been idle that may be closed for a newcomer's sake, as `IdleOrder` has it.
     func idleConnections() -> [UInt64]
-    /// Closes such connections, the oldest first; how many.
-    func closeIdle(notAfter: UInt64, atMost: Int) -> Int
+    /// Closes such connections, the oldest first: `forMemory`, or for their places; how many.
+    func closeIdle(notAfter: UInt64, atMost: Int, forMemory: Bool) -> Int
     /// There is a place again for those who wait to be accepted.
     func roomFreed()
     /// A turn is over: the place for what is done once for many events.

@@ -15,10 +15,11 @@ from harness import over_both, tokens, websocket
 from harness import upstreams as rogue
 from harness.frames import Frames
 from harness.gateway import FETCH, NAVIGATION, free_port, wait_for
+from harness.http2 import Connection
 from harness.raw import Closed
 from harness.upstreams import answer as reply
 from harness.upstreams import echoes_bytes, replies, upgrades_and
-from harness.websocket import opened
+from harness.websocket import opened, upgrade
 
 REASONS = [
     "headers.bytes", "headers.fields", "headers.timeout", "framing.chunk_extension", "framing.extensions",
@@ -996,6 +997,28 @@ def test_one_source_never_takes_more_than_half_of_the_places(make_gateway):
     held.append(gw.raw(1101, source="127.9.0.1"))
     for raw in held:
         raw.close()
+
+
+def test_streams_of_one_source_leave_descriptors_to_others(make_gateway):
+    """Each tunnel of an HTTP/2 connection has a descriptor of its own towards its container."""
+    gw = make_gateway(start=False, limits={"exempt": []})
+    gw.start(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)))
+    upstream = gw.upstream(upgrades_and(echoes_bytes))
+    cookie = gw.launch(upstream.vmid)
+    # 400 descriptors carry 72 connections.
+    held = [Connection(gw, upstream.vmid, source="127.9.0.1") for _ in range(2)]
+    statuses = [upgrade(connection, cookie=cookie).status for connection in held for _ in range(200)]
+    assert statuses.count(200) == 36 and set(statuses) == {200, 503}
+    assert gw.request(1101, headers=FETCH, source="127.9.0.2", timeout=3).status == 401
+    with gw.raw(upstream.vmid, source="127.9.0.2") as other:
+        assert upgrade(other, cookie=cookie).status == 101
+    counted(gw, "connections")
+    # What ends is given back.
+    for connection in held:
+        connection.close()
+    wait_for(lambda: gw.metric("zlh_edge_tunnels", kind="websocket") == 0)
+    with Connection(gw, upstream.vmid, source="127.9.0.1") as again:
+        assert [upgrade(again, cookie=cookie).status for _ in range(37)] == [200] * 36 + [503]
 
 
 def test_a_shortage_of_descriptors_never_spins_or_kills(make_gateway):

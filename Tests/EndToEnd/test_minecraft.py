@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import socket
 import threading
 import time
@@ -774,3 +775,85 @@ def test_idle_https_connections_make_room_for_players(play, servers):
     assert [greeting(player) for player in players] == ["one"] * 4
     for connection in (*idle, *players):
         connection.close()
+
+
+def test_a_legacy_ping_is_answered_with_a_fresh_status(play, servers):
+    """Also on a route whose backends nobody else asks."""
+    one = servers()
+    gateway = play(route("play.test", one, health="none"))
+
+    def legacy() -> str:
+        with Client(gateway.mc) as client:
+            client.send(legacy_16("play.test"))
+            return client.rest()[1:].decode("utf-16be")
+
+    assert "motd of one" in legacy()
+    one.motd = "another day"
+    assert "motd of one" in legacy() and one.status_requests == 1
+    time.sleep(5.1)
+    assert "another day" in legacy() and one.status_requests == 2
+    one.close()
+    time.sleep(5.1)
+    assert "This server is offline" in legacy()
+    gateway.stop()
+
+
+def test_a_drained_backend_does_not_hide_one_that_answers_no_ping(play, servers):
+    drained = servers()
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as mute:
+        label = "127.0.0.1:%d" % mute.getsockname()[1]
+        backends = [{"address": drained.address, "weight": 0}, {"address": label}]
+        gateway = play({"host": "play.test", "kind": "direct", "backends": backends})
+        wait_for(lambda: gateway.metric("zlh_edge_backend_up", backend=label) == 0, 5)
+        mute.settimeout(5)
+        got = []
+        with join(gateway):
+            while not any(b"Steve" in data for data in got):
+                peer, _ = mute.accept()
+                with peer:
+                    peer.settimeout(0.3)
+                    try:
+                        got.append(peer.recv(4096))
+                    except TimeoutError:
+                        pass
+        gateway.stop()
+
+
+def test_second_attempts_count_as_dials(play):
+    """Two a second of a route, however many of its backends fail."""
+    dials = []
+
+    def accept(listener):
+        while True:
+            try:
+                listener.accept()[0].close()
+                dials.append(time.monotonic())
+            except OSError:
+                return
+
+    listeners = [socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(3)]
+    for listener in listeners:
+        threading.Thread(target=accept, args=(listener,), daemon=True).start()
+    gateway = play(route("play.test", *("127.0.0.1:%d" % one.getsockname()[1] for one in listeners), health="none"))
+    end = time.monotonic() + 3
+    version = 100
+    while time.monotonic() < end:
+        status(gateway.mc, version=100 + version % 40)
+        version += 1
+    gateway.stop()
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    assert 4 <= len(dials) <= 8
+
+
+def test_a_shortage_of_descriptors_says_nothing_of_backends(play, servers):
+    gateway = play(route("play.test", servers()))
+    _, hard = resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (8, hard))
+    time.sleep(3)
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (1024, hard))
+    with join(gateway) as client:
+        assert greeting(client) == "one"
+    gateway.stop()
+    assert not [entry for entry in gateway.log if entry["event"] == "backend_down"]

@@ -1,5 +1,6 @@
 """What survives a restart, and what goes on when the control plane is gone."""
 
+import base64
 import contextlib
 import os
 import resource
@@ -471,3 +472,25 @@ def test_a_command_with_closed_descriptors_ends_as_usual(arguments):
 
     usual = ended(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert ended(preexec_fn=lambda: [os.close(descriptor) for descriptor in (0, 1, 2)]) == usual
+
+
+@pytest.mark.parametrize("moment", [-(1 << 63), (1 << 63) - 1])
+def test_a_damaged_record_of_a_session_s_use_ends_nothing(make_gateway, moment):
+    """Whatever time it names, before a start and while the gateway runs."""
+    gw = make_gateway()
+    upstream = gw.upstream(replies())
+    cookie = gw.launch(upstream.vmid)
+    assert gw.request(upstream.vmid, cookie=cookie).status == 200
+    gw.stop()
+    path = gw.directory / "state" / "session-activity"
+    header, *records = path.read_text().splitlines()
+    value = base64.urlsafe_b64encode(str(moment).encode()).decode().rstrip("=")
+    damaged = [" ".join([*record.split(" ")[:2], value]) for record in records]
+    assert damaged
+    path.write_text("\n".join([header, *damaged, ""]))
+    gw.start()
+    assert gw.request(upstream.vmid, cookie=cookie).status in (200, 401)
+    with open(path, "a") as file:
+        file.write("\n".join([*damaged, ""]))
+    time.sleep(0.6)
+    assert gw.request(upstream.vmid).status == 401

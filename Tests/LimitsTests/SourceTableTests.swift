@@ -36,6 +36,27 @@ func address(_ text: String) -> IPAddress {
         let admission: SourceTable.Admission
     }
 
+    @Test func streamsOfOneSourceAreBoundedAndMayOutliveItsConnection() throws {
+        var settings = Self.settings(exempt: ["192.0.2.2/32"], tracked: 1)
+        settings.places = 2
+        let table = SourceTable(settings)
+        let open = try ticket(table.connect(alice, .https, nowMs: 0))
+        #expect(table.takeStream(open) && table.takeStream(open) && !table.takeStream(open))
+        let exempt = try ticket(table.connect(bob, .https, nowMs: 0))
+        for _ in 0..<3 { #expect(table.takeStream(exempt)) }
+        table.disconnect(open)
+        // Its place is not another's before the streams are over.
+        let shared = try ticket(table.connect(address("192.0.2.3"), .https, nowMs: 0))
+        #expect(table.takeStream(shared))
+        table.endStream(open)
+        #expect(table.takeStream(open))
+        table.endStream(open)
+        table.endStream(open)
+        table.endStream(shared)
+        let next = try ticket(table.connect(address("192.0.2.4"), .https, nowMs: 0))
+        #expect(next.place == open.place && next.shard == open.shard)
+    }
+
     @Test func defaultsAreThoseOfTheExampleFile() {
         let settings = SourceSettings()
         #expect(settings.tracked == 65536 && settings.ipv4Bits == 32 && settings.ipv6Bits == 64)

@@ -94,6 +94,33 @@ struct RouteStateTests {
         #expect(shared.backends.allSatisfy { !$0.up })
     }
 
+    @Test func a_drained_backend_does_not_hide_that_the_others_are_out() throws {
+        var entry = route("a.test", 1, 2)
+        entry.backends[0].weight = 0
+        let state = try #require(snapshot([entry]).route(for: .name("a.test")))
+        state.backends[1].setUp(false, nowMs: 1)
+        #expect(state.absence == .offline)
+        #expect(state.chooseLastResort(nowMs: 5000)?.0 == 1)
+    }
+
+    @Test func a_check_that_could_not_be_sent_says_nothing() throws {
+        let snapshot = snapshot([route("a.test", 1)])
+        let backend = snapshot.routes[0].backends[0]
+        var monitor = HealthMonitor()
+        var nowMs: UInt64 = 1000
+        for _ in 0..<5 {
+            #expect(monitor.due(snapshot, nowMs: nowMs).count == 1)
+            #expect(monitor.ended(backend, isGood: nil, HealthSettings(), nowMs: nowMs) == nil)
+            #expect(monitor.due(snapshot, nowMs: nowMs + 999).isEmpty)
+            nowMs += 1000
+        }
+        for verdict in [nil, false] {
+            #expect(monitor.due(snapshot, nowMs: nowMs).count == 1)
+            #expect(monitor.ended(backend, isGood: false, HealthSettings(), nowMs: nowMs) == verdict)
+            nowMs += 5000
+        }
+    }
+
     @Test func who_was_tried_is_not_tried_again_and_a_cap_holds() throws {
         let state = try #require(snapshot([route("a.test", 1, 2)]).route(for: .name("a.test")))
         #expect(state.choose(for: anyone, tried: [0], slowStartMs: 0, nowMs: 1)?.0 == 1)

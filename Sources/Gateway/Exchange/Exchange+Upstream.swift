@@ -18,6 +18,7 @@ extension Exchange {
                 return fail(.overloaded(.upstreamStreamsPerVmid))
             }
             place = .stream
+            guard takeStream() else { return fail(.overloaded(.connections)) }
             return connect()
         }
         place = pool.enter(self, places: limits.perVMID, queue: limits.queue)
@@ -164,7 +165,27 @@ extension Exchange {
         guard place == .exchange, answer.began, let pool, let upstream,
             worker.nowMs &- upstream.reply.beganMs > Self.longAnswerMs
         else { return }
-        if pool.moveToStreams(limit: worker.limits.upstream.streamsPerVMID, worker) { place = .stream }
+        guard takeStream() else { return }
+        if pool.moveToStreams(limit: worker.limits.upstream.streamsPerVMID, worker) {
+            place = .stream
+        } else {
+            giveBackStream()
+        }
+    }
+
+    /// Counts it among what holds a container's connection for long: one connection of HTTP/2 may carry many such, and
+    /// each has a descriptor.
+    private func takeStream() -> Bool {
+        let ticket = client.connection.ticket
+        guard worker.shared.takeStream(ticket) else { return false }
+        streamTicket = ticket
+        return true
+    }
+
+    private func giveBackStream() {
+        guard let ticket = streamTicket else { return }
+        streamTicket = nil
+        worker.shared.giveBackStream(ticket)
     }
 
     /// From when on an answer counts as one that lasts.
@@ -173,6 +194,7 @@ extension Exchange {
     /// Lets go of the container: its place, and the connection if it may serve again.
     func releaseUpstream(reusable: Bool) {
         dropGzip()
+        giveBackStream()
         if let upstream {
             self.upstream = nil
             if record.upstreamUs == nil { record.upstreamUs = loop.nowUs &- record.upstreamStartUs }

@@ -70,6 +70,8 @@ final class Exchange {
     var route: IDERoute?
     var pool: UpstreamPool?
     var place = Place.none
+    /// The source that its place among the streams was counted for, while it has one.
+    var streamTicket: SourceTable.Ticket?
     /// The version of the snapshot by which session and route were looked at last.
     var judgedBy: UInt64 = 0
     var retried = false

@@ -19,6 +19,24 @@ extension GatewayShared: ConnectionPlaces {
         rooms.placeFreed()
     }
 
+    /// Counts a tunnel, or an answer that lasts. There are no more of them than connections, and one source has half at
+    /// most, so that nobody takes all descriptors by way of HTTP/2's streams.
+    func takeStream(_ ticket: SourceTable.Ticket) -> Bool {
+        if streams.add(1, ordering: .relaxed).newValue <= connectionLimit.load(ordering: .relaxed),
+            sources.takeStream(ticket)
+        {
+            return true
+        }
+        streams.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    /// Forgets it.
+    func giveBackStream(_ ticket: SourceTable.Ticket) {
+        streams.subtract(1, ordering: .relaxed)
+        sources.endStream(ticket)
+    }
+
     /// Looks for a place on behalf of a listener of this loop, which is told by `LoopGuest.roomFreed`.
     public func want(loop: Int) { rooms.want(loop: loop) }
 

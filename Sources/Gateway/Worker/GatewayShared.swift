@@ -23,6 +23,8 @@ public final class GatewayShared: Sendable {
     let connections = Atomic<Int>(0)
     /// How many may be.
     let connectionLimit: Atomic<Int>
+    /// Tunnels, and answers that last, in the process: each has a connection of its own to a container.
+    let streams = Atomic<Int>(0)
     /// What memory allows, as `MemoryPressure` counts it; set by the supervisor.
     private let memory = Atomic<UInt8>(0)
     /// Counts by vmid.

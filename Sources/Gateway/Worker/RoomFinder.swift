@@ -39,7 +39,8 @@ final class RoomFinder: Sendable {
         let nowMs = Clock.monotonicUs() / 1000
         let round: UInt64? = state.withLock { state in
             state.waiting.insert(loop)
-            if state.due > 0 && nowMs - state.startedMs < Self.roundMs { return nil }
+            // Another loop may have read the clock later and been here first.
+            if state.due > 0 && nowMs < state.startedMs + Self.roundMs { return nil }
             state.round += 1
             state.startedMs = nowMs
             state.due = loops.count

@@ -137,7 +137,8 @@ public final class Worker {
             .sorted { $0.order < $1.order }
             .prefix(atMost)
         for victim in victims { victim.client.close(reason) }
-        if victims.count < atMost { _ = guest?.closeIdle(notAfter: notAfter, atMost: atMost - victims.count) }
+        let left = atMost - victims.count
+        if left > 0 { _ = guest?.closeIdle(notAfter: notAfter, atMost: left, forMemory: reason == .memory) }
     }
 
     /// Keeps a closed connection until the turn is over.

@@ -10,6 +10,8 @@ VENV := .venv
 BINARY := .build/release/zlh-edge
 # Seconds that each fuzz target runs.
 FUZZ_SECONDS ?= 60
+# Arguments for pytest, such as PYTEST_ARGUMENTS='-x -k reload'.
+PYTEST_ARGUMENTS ?=
 # Arguments for every script of bench/, such as BENCH_ARGUMENTS='--rounds 9'.
 BENCH_ARGUMENTS ?=
 
@@ -66,7 +68,7 @@ lint: ## checks the format of all Swift code
 test: setup-test lint ## every test: Swift suites, then end to end against the release build
 	$(SWIFT) test
 	$(SWIFT) build -c release --product zlh-edge
-	$(VENV)/bin/python -m pytest Tests/EndToEnd
+	$(VENV)/bin/python -m pytest Tests/EndToEnd $(PYTEST_ARGUMENTS)
 
 .PHONY: soak
 soak: setup-test build ## the end-to-end tests with their long variants

@@ -231,7 +231,8 @@ extension ExpiringLog {
     /// Where the log is now. What it has applied up to here is what a rewrite at `now` must contain.
     func place(now: Int64) throws(StateError) -> Place {
         let status = try file.status()
-        let from = isDisownedElsewhere(status) ? max(beginning, now) : beginning
+        // What was made in this second may be among what is missing.
+        let from = isDisownedElsewhere(status) ? max(beginning, now + 1) : beginning
         return Place(
             inode: status.inode, offset: offset, path: path, beginning: from, header: Self.header(kind, from))
     }

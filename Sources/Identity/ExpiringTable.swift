@@ -201,11 +201,12 @@ final class ExpiringTable: Sendable {
     /// The latest expiry among all that was forgotten.
     var forgottenUpTo: Int64 { state.withLock { $0.forgottenUpTo } }
 
-    /// Lets the record begin at `moment` if that is sooner; the next sweep writes it down.
+    /// Lets the record begin at `moment` if that is sooner by more than a second, which a rewrite may have added; the next
+    /// sweep writes it down.
     func begin(notAfter moment: Int64) {
         state.withLock { state in
-            state.beginning = min(state.beginning, moment)
-            guard let written = state.log?.beginning, moment < written else { return }
+            if moment + 1 < state.beginning { state.beginning = moment }
+            guard let written = state.log?.beginning, moment + 1 < written else { return }
             state.log?.beginning = moment
             state.isStale = true
         }

@@ -124,14 +124,19 @@ extension SourceTable {
 
     /// Gives back what `connect` counted. Called once for every ticket, when its connection closes.
     public func disconnect(_ ticket: Ticket) {
+        release(ticket) { $0.disconnect(ticket.kind) }
+    }
+
+    /// Gives back what a source holds, and lets its entry age once nothing of it is open.
+    private func release(_ ticket: Ticket, _ giveBack: (inout Source) -> Void) {
         if ticket.place < 0 { return }
         if ticket.shard == Self.sharedShard {
-            overflow.withLock { $0.source.disconnect(ticket.kind) }
+            overflow.withLock { giveBack(&$0.source) }
             return
         }
         shards[Int(ticket.shard)].state.withLock { state in
             let at = Int(ticket.place)
-            state.sources[at].disconnect(ticket.kind)
+            giveBack(&state.sources[at])
             if !state.sources[at].hasOpen { state.settle(at, nowMs: state.latestMs) }
         }
     }
@@ -161,16 +166,7 @@ extension SourceTable {
 
     /// The refusal was told. Called once for every ticket of `takeRefusal`.
     public func endRefusal(_ ticket: Ticket) {
-        if ticket.place < 0 { return }
-        if ticket.shard == Self.sharedShard {
-            overflow.withLock { $0.source.refusals -= 1 }
-            return
-        }
-        shards[Int(ticket.shard)].state.withLock { state in
-            let at = Int(ticket.place)
-            state.sources[at].refusals -= 1
-            if !state.sources[at].hasOpen { state.settle(at, nowMs: state.latestMs) }
-        }
+        release(ticket) { $0.refusals -= 1 }
     }
 }
 
@@ -187,24 +183,15 @@ extension SourceTable {
 
     /// It is over. Called once for every success of `takeStream`, perhaps after `disconnect`.
     public func endStream(_ ticket: Ticket) {
-        if ticket.place < 0 { return }
-        if ticket.shard == Self.sharedShard {
-            overflow.withLock { $0.source.streams -= 1 }
-            return
-        }
-        shards[Int(ticket.shard)].state.withLock { state in
-            let at = Int(ticket.place)
-            state.sources[at].streams -= 1
-            if !state.sources[at].hasOpen { state.settle(at, nowMs: state.latestMs) }
-        }
+        release(ticket) { $0.streams -= 1 }
     }
 }
 
 // MARK: Rates
 
 extension SourceTable {
-    /// Takes a token for an answer 401 or 403 at the HTTPS front, unless another site caused the request: nil when there was one, else the milliseconds until
-    /// the next (429 with that as `Retry-After`).
+    /// Takes a token for an answer 401 or 403 at the HTTPS front, unless another site caused the request: nil when there
+    /// was one, else the milliseconds until the next (429 with that as `Retry-After`).
     public func takeUnauthenticated(_ address: IPAddress, nowMs: Int64) -> Int64? {
         take(address, nowMs: nowMs) { source, settings in
             source.unauthenticated.take(settings.https.unauthenticated, nowMs: nowMs)
